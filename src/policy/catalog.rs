@@ -1,0 +1,146 @@
+//! All connector sets, and which of them answers a call.
+
+use std::{collections::HashMap, sync::Arc};
+
+use foldhash::fast::RandomState;
+
+use super::set::ConnectorSet;
+use crate::mail::{Domain, DomainPattern, DomainTable};
+
+/// All connector sets of a service.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    entries: Vec<Entry>,
+    names: HashMap<Box<str>, usize, RandomState>,
+    accepted_domains: DomainTable<usize>,
+    default: Option<usize>,
+    serving: usize,
+}
+
+/// A connector set in its catalog.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The set.
+    pub set: Arc<ConnectorSet>,
+    /// A newer text of it was refused: this is the last good one.
+    pub stale: bool,
+    /// The accepted domains that choose it; fewer than its own where its file is gone and another
+    /// set claims them.
+    pub claims: Vec<DomainPattern>,
+}
+
+/// The set that answers a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Chosen<'a> {
+    /// The set and its state.
+    pub entry: &'a Entry,
+    /// Why it.
+    pub by: SelectedBy,
+}
+
+/// Why a set answers a call.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum SelectedBy {
+    /// Its accepted domains cover the domain of the call.
+    AcceptedDomain,
+    /// It is the default, or the only one.
+    Default,
+    /// The call names it.
+    Name,
+}
+
+/// No connector set answers the call.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NotFound {
+    /// The set that the call names does not exist.
+    Named,
+    /// None is named, and none answers for its domain.
+    Unnamed,
+}
+
+impl Entry {
+    /// A set that is as its file says.
+    pub fn new(set: Arc<ConnectorSet>) -> Self {
+        let claims = set
+            .accepted_domains()
+            .iter()
+            .map(|domain| domain.pattern.value.clone())
+            .collect();
+        Self {
+            set,
+            stale: false,
+            claims,
+        }
+    }
+}
+
+impl Catalog {
+    /// The sets of `entries`, of which the caller has checked that no two claim the same domain.
+    ///
+    /// `default_set` names the one that answers where no other does; where it is not given, a
+    /// single set is its own default.
+    pub fn new(mut entries: Vec<Entry>, default_set: Option<&str>) -> Self {
+        entries.sort_by(|a, b| a.set.name().cmp(b.set.name()));
+        let mut catalog = Self::default();
+        for (at, entry) in entries.iter().enumerate() {
+            catalog.names.insert(entry.set.name().into(), at);
+            for claim in &entry.claims {
+                *catalog.accepted_domains.slot(claim) = Some(at);
+            }
+        }
+        let mut serving = (0..)
+            .zip(&entries)
+            .filter(|(_, entry)| !entry.set.is_retired());
+        let first = serving.next();
+        catalog.serving = usize::from(first.is_some()) + serving.count();
+        catalog.default = match (default_set, first, catalog.serving) {
+            (Some(name), _, _) => catalog.names.get(name).copied(),
+            (None, Some((only, _)), 1) => Some(only),
+            (None, _, _) => None,
+        };
+        catalog.entries = entries;
+        catalog
+    }
+
+    /// Every set, by name; those that are retired, too.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The set of this name, retired or not.
+    pub fn get(&self, name: &str) -> Option<&Entry> {
+        self.entries.get(*self.names.get(name)?)
+    }
+
+    /// How many sets answer calls: those that are not retired.
+    pub fn serving(&self) -> usize {
+        self.serving
+    }
+
+    /// The set that a call names.
+    pub fn named(&self, name: &str) -> Result<Chosen<'_>, NotFound> {
+        let entry = self.get(name).filter(|entry| !entry.set.is_retired());
+        entry
+            .map(|entry| Chosen {
+                entry,
+                by: SelectedBy::Name,
+            })
+            .ok_or(NotFound::Named)
+    }
+
+    /// The set that answers a call that names none: the one that accepts `domain`, else the default.
+    pub fn choose(&self, domain: Option<&Domain>) -> Result<Chosen<'_>, NotFound> {
+        let accepting =
+            domain.and_then(|domain| self.accepted_domains.covering(Some(domain)).next());
+        let (at, by) = match accepting {
+            Some(&at) => (Some(at), SelectedBy::AcceptedDomain),
+            None => (self.default, SelectedBy::Default),
+        };
+        let entry = at
+            .and_then(|at| self.entries.get(at))
+            .filter(|entry| !entry.set.is_retired());
+        entry
+            .map(|entry| Chosen { entry, by })
+            .ok_or(NotFound::Unnamed)
+    }
+}

@@ -1,0 +1,280 @@
+//! From what is written to connectors, with every finding on the way.
+
+mod inbound;
+mod outbound;
+mod values;
+
+use std::{collections::HashMap, hash::Hash, ops::Range};
+
+use super::{
+    finding::{Finding, Findings, Lines},
+    raw::RawSet,
+    table::At,
+    words::shown,
+};
+use crate::policy::{
+    connector::{Mode, Modes, Written},
+    set::{AcceptedDomain, Parts},
+};
+
+/// A connector with the places of what it is made of, for findings that speak of it later.
+#[derive(Clone, Debug)]
+pub(super) struct Placed<T> {
+    pub(super) connector: T,
+    /// The name, or the header where there is none.
+    pub(super) name: Range<usize>,
+    /// The patterns by which it matches, in the order of the connector's list.
+    pub(super) patterns: Vec<Range<usize>>,
+    /// Its recipient patterns, where they only narrow the match.
+    pub(super) recipients: Vec<Range<usize>>,
+}
+
+/// What the checks of one file share.
+#[derive(Debug)]
+struct Check<'a> {
+    findings: &'a mut Findings,
+    lines: &'a Lines<'a>,
+    set_mode: Mode,
+}
+
+/// All that a set is made of, with the places of its connectors.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) mode: Mode,
+    pub(super) retired: bool,
+    pub(super) accepted_domains: Vec<AcceptedDomain>,
+    pub(super) inbound: Vec<Placed<crate::policy::connector::InboundConnector>>,
+    pub(super) outbound: Vec<Placed<crate::policy::connector::OutboundConnector>>,
+}
+
+/// Judges what was read. What comes out is only good for use where `findings` has no error.
+pub(super) fn check(raw: &RawSet, lines: &Lines<'_>, findings: &mut Findings) -> Checked {
+    let mode = raw
+        .mode
+        .as_ref()
+        .and_then(|mode| values::mode(mode, findings));
+    let set_mode = mode.unwrap_or(Mode::Enforce);
+    let mut check = Check {
+        findings,
+        lines,
+        set_mode,
+    };
+    let accepted_domains = check.accepted_domains(raw);
+    let inbound: Vec<_> = raw
+        .inbound
+        .iter()
+        .filter_map(|raw| check.inbound(raw))
+        .collect();
+    let outbound: Vec<_> = raw
+        .outbound
+        .iter()
+        .filter_map(|raw| check.outbound(raw))
+        .collect();
+    check.names(
+        raw.inbound.iter().filter_map(|raw| raw.value.name.as_ref()),
+        "inbound",
+    );
+    check.names(
+        raw.outbound
+            .iter()
+            .filter_map(|raw| raw.value.name.as_ref()),
+        "outbound",
+    );
+    check.inbound_duplicates(&inbound);
+    check.outbound_duplicates(&outbound);
+    let retired = raw.retired.as_ref().is_some_and(|retired| retired.value);
+    if let (Some(retired), Some(first)) = (
+        raw.retired.as_ref().filter(|retired| retired.value),
+        raw.inbound
+            .iter()
+            .map(|raw| &raw.span)
+            .chain(raw.outbound.iter().map(|raw| &raw.span))
+            .next(),
+    ) {
+        let message = "a retired set holds no connectors";
+        check.findings.push(
+            Finding::error("retired-with-connectors", retired.span.clone(), message)
+                .label(first.clone(), "the first one")
+                .help("remove the connectors, or the line `retired = true`"),
+        );
+    }
+    Checked {
+        mode: set_mode,
+        retired,
+        accepted_domains,
+        inbound,
+        outbound,
+    }
+}
+
+impl Checked {
+    /// The parts of a set of this name and digest.
+    pub(super) fn into_parts(self, name: &str, digest: &str) -> Parts {
+        Parts {
+            name: name.into(),
+            digest: digest.into(),
+            mode: self.mode,
+            retired: self.retired,
+            accepted_domains: self.accepted_domains,
+            inbound: self
+                .inbound
+                .into_iter()
+                .map(|placed| placed.connector)
+                .collect(),
+            outbound: self
+                .outbound
+                .into_iter()
+                .map(|placed| placed.connector)
+                .collect(),
+        }
+    }
+}
+
+impl Check<'_> {
+    fn accepted_domains(&mut self, raw: &RawSet) -> Vec<AcceptedDomain> {
+        let Some(list) = &raw.accepted_domains else {
+            return Vec::new();
+        };
+        let mut accepted = Vec::with_capacity(list.value.len());
+        for entry in &list.value {
+            if entry.value == "*" {
+                let message = "`*` cannot be an accepted domain";
+                self.findings.push(
+                    Finding::error("accepted-any", entry.span.clone(), message).help(
+                        "list the organization's own domains; a set for everything else is the \
+                         `default_set` of the settings",
+                    ),
+                );
+            } else if let Some(pattern) = self.findings.keep_with_help(
+                entry,
+                "pattern-bad",
+                PATTERN_HELP,
+                entry.value.parse(),
+            ) {
+                let line = self.line(&entry.span);
+                let pattern = Written::new(pattern, &entry.value);
+                accepted.push(AcceptedDomain {
+                    pattern,
+                    span: entry.span.clone(),
+                    line,
+                });
+            }
+        }
+        accepted
+    }
+
+    fn line(&self, span: &Range<usize>) -> u32 {
+        u32::try_from(self.lines.line_of(span.start)).unwrap_or(u32::MAX)
+    }
+
+    fn modes(&mut self, written: Option<&At<String>>) -> Modes {
+        let own = written.and_then(|mode| values::mode(mode, self.findings));
+        Modes::of(own.unwrap_or(Mode::Enforce), self.set_mode)
+    }
+
+    /// Whether the name of a connector is one.
+    fn name(&mut self, name: Option<&At<String>>, header: &Range<usize>, unread: bool) -> Box<str> {
+        let Some(name) = name else {
+            if !unread {
+                self.findings.push(
+                    Finding::error("name-missing", header.clone(), "the connector has no name")
+                        .help("write `name = \"…\"`: it stands in answers, logs and metrics"),
+                );
+            }
+            return "".into();
+        };
+        let text = &name.value;
+        let fault = if text.is_empty() {
+            Some("a name cannot be empty")
+        } else if text.chars().count() > NAME_CHARACTERS {
+            Some("a name has at most 64 characters")
+        } else if text.chars().any(char::is_control) {
+            Some("a name has no control characters")
+        } else if text.trim() != text {
+            Some("a name has no blanks at its ends")
+        } else {
+            None
+        };
+        if let Some(fault) = fault {
+            self.findings.push(
+                Finding::error("name-bad", name.span.clone(), fault)
+                    .help("write 1 to 64 printable characters, as in `name = \"ContosoBank\"`"),
+            );
+        }
+        text.as_str().into()
+    }
+
+    /// No two connectors of one direction have one name.
+    fn names<'r>(&mut self, names: impl Iterator<Item = &'r At<String>>, direction: &str) {
+        let mut first: HashMap<&str, &Range<usize>> = HashMap::new();
+        for name in names {
+            if let Some(earlier) = first.get(name.value.as_str()) {
+                let message = format!(
+                    "two {direction} connectors have the name `{}`",
+                    shown(&name.value)
+                );
+                self.findings.push(
+                    Finding::error("name-duplicate", name.span.clone(), message)
+                        .label((*earlier).clone(), "the other one")
+                        .help("give each connector a name of its own: answers and metrics tell them apart by it"),
+                );
+            } else {
+                first.insert(&name.value, &name.span);
+            }
+        }
+    }
+
+    /// Records that two connectors share a place in a chain.
+    fn duplicate(
+        &mut self,
+        here: &Range<usize>,
+        there: &Range<usize>,
+        names: [&str; 2],
+        what: &str,
+    ) {
+        let [name, other] = names;
+        let message = format!("`{name}` and `{other}` match the same {what}");
+        self.findings.push(
+            Finding::error("connector-duplicate", here.clone(), message)
+                .here("here")
+                .label(there.clone(), "and here")
+                .help(
+                    "one of the two could never apply: put their demands together into one connector, \
+                     narrow one of them, or set one to `mode = \"off\"`",
+                ),
+        );
+    }
+}
+
+impl Findings {
+    /// Unwraps `result`, or records why `entry` is no good, and what to write.
+    fn keep_with_help<T, E: std::fmt::Display>(
+        &mut self,
+        entry: &At<String>,
+        code: &'static str,
+        help: &str,
+        result: Result<T, E>,
+    ) -> Option<T> {
+        result
+            .map_err(|error| {
+                let finding = Finding::error(code, entry.span.clone(), error.to_string());
+                self.push(finding.help(help));
+            })
+            .ok()
+    }
+}
+
+/// Finds the first that had the same key, or takes the key.
+fn taken<K: Eq + Hash, V: Clone>(seen: &mut HashMap<K, V>, key: K, value: V) -> Option<V> {
+    match seen.entry(key) {
+        std::collections::hash_map::Entry::Occupied(entry) => Some(entry.get().clone()),
+        std::collections::hash_map::Entry::Vacant(entry) => {
+            entry.insert(value);
+            None
+        }
+    }
+}
+
+const NAME_CHARACTERS: usize = 64;
+const PATTERN_HELP: &str =
+    "write `contoso.com` for that domain alone, `*.contoso.com` for it and all below it";

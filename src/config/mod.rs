@@ -1,0 +1,110 @@
+//! Text to policy: connector sets and process settings, with every finding at its place.
+//!
+//! Pure: who has the text calls [`load_str`]; nothing else makes a [`ConnectorSet`] (I4), so that
+//! what serves, reloads, checks, explains and tests can never disagree.
+
+mod check;
+mod end;
+pub mod finding;
+mod foreign;
+mod lint;
+pub mod listen;
+mod overlap;
+pub mod raw;
+pub mod render;
+mod schema;
+pub mod settings;
+mod syntax;
+pub mod table;
+mod value;
+mod words;
+
+use std::{fmt::Write as _, sync::Arc};
+
+use sha2::{Digest as _, Sha256};
+
+use self::finding::{Finding, Findings, Lines};
+use crate::policy::ConnectorSet;
+
+pub use self::overlap::{Overlap, overlaps};
+
+/// What became of a text.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The set; none where there is an error among the findings.
+    pub set: Option<Arc<ConnectorSet>>,
+    /// All that is wrong or worth a thought, in the order of the file.
+    pub findings: Vec<Finding>,
+}
+
+/// What a file in the connectors' directory is, by its name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum FileKind<'a> {
+    /// None of ours: it begins with a dot or does not end in `.toml`.
+    Ignored,
+    /// It ends in `.toml`, and what is before cannot name a set.
+    Misnamed,
+    /// The connector set of this name.
+    Set(&'a str),
+}
+
+/// Makes the connector set `name` of `text`, or says all that is wrong with it.
+///
+/// ```
+/// let text = r#"
+/// version = 1
+///
+/// [[inbound]]
+/// name = "ContosoBank"
+/// match.sender_domains = ["contosobank.com"]
+/// require.tls = "encrypt"
+///
+/// [end]
+/// "#;
+/// let outcome = postern::config::load_str("contoso", text);
+/// assert!(outcome.findings.is_empty());
+/// let set = outcome.set.expect("a set without errors");
+/// assert_eq!(&*set.inbound()[0].name, "ContosoBank");
+/// ```
+pub fn load_str(name: &str, text: &str) -> Outcome {
+    let mut findings = Findings::default();
+    let Some(raw) = raw::read(text, &mut findings) else {
+        return Outcome {
+            set: None,
+            findings: findings.into_sorted(),
+        };
+    };
+    let lines = Lines::of(text);
+    let checked = check::check(&raw, &lines, &mut findings);
+    if findings.has_errors() {
+        return Outcome {
+            set: None,
+            findings: findings.into_sorted(),
+        };
+    }
+    lint::lint(&checked, &raw, &mut findings);
+    let set = ConnectorSet::new(checked.into_parts(name, &digest(text)));
+    Outcome {
+        set: Some(Arc::new(set)),
+        findings: findings.into_sorted(),
+    }
+}
+
+/// The kind of a file in the connectors' directory.
+pub fn file_kind(file_name: &str) -> FileKind<'_> {
+    match file_name.strip_suffix(".toml") {
+        Some(_) if file_name.starts_with('.') => FileKind::Ignored,
+        Some(name) if settings::is_set_name(name) => FileKind::Set(name),
+        Some(_) => FileKind::Misnamed,
+        None => FileKind::Ignored,
+    }
+}
+
+/// The first 16 hex digits of the SHA-256 of `text`, as `sha256sum` prints it.
+pub fn digest(text: &str) -> String {
+    let mut digest = String::with_capacity(16);
+    for byte in Sha256::digest(text).iter().take(8) {
+        let _ = write!(digest, "{byte:02x}");
+    }
+    digest
+}

@@ -1,0 +1,293 @@
+//! The settings of the process: read once at start, changed by a restart.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use schemars::Schema;
+
+use super::{
+    finding::{Finding, Findings},
+    listen::Listen,
+    schema, syntax,
+    table::{At, Reader, table},
+    words::shown,
+};
+
+/// What the process listens on, reads and waits for.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Settings {
+    /// Where gateways ask, over gRPC.
+    pub listen: SocketAddr,
+    /// Where health, status and metrics are read, over HTTP.
+    pub admin_listen: SocketAddr,
+    /// The directory of the connector sets, as written: a relative one in a settings file is
+    /// relative to that file's directory.
+    pub connectors: PathBuf,
+    /// The set that answers calls which choose none.
+    pub default_set: Option<String>,
+    /// How long calls are still accepted after health says NOT_SERVING.
+    pub drain_delay: Duration,
+    /// How long calls in flight may take after that before they are cut.
+    pub drain_deadline: Duration,
+}
+
+impl Settings {
+    /// Reads a settings file; keys it does not have keep their built-in values. Where it is wrong,
+    /// the answer is everything that is wrong with it.
+    pub fn from_toml(text: &str) -> Result<Self, Vec<Finding>> {
+        let mut findings = Findings::default();
+        let settings = read(text, &mut findings).map(|raw| check(&raw, &mut findings));
+        match settings {
+            Some(settings) if !findings.has_errors() => Ok(settings),
+            _ => Err(findings.into_sorted()),
+        }
+    }
+}
+
+impl Default for Settings {
+    /// The built-in settings, which hold where there is no file.
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051),
+            admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464),
+            connectors: PathBuf::from("connectors"),
+            default_set: None,
+            drain_delay: Duration::from_secs(5),
+            drain_deadline: Duration::from_secs(20),
+        }
+    }
+}
+
+/// What flags and variables say instead of the file.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Overrides {
+    /// Instead of `[server] listen`.
+    pub listen: Option<SocketAddr>,
+    /// Instead of `[admin] listen`.
+    pub admin_listen: Option<SocketAddr>,
+    /// Instead of `[connectors] directory`; relative to the working directory.
+    pub connectors: Option<PathBuf>,
+}
+
+impl Overrides {
+    /// Puts what they say in the place of what `settings` said.
+    pub fn apply(self, settings: &mut Settings) {
+        if let Some(listen) = self.listen {
+            settings.listen = listen;
+        }
+        if let Some(admin_listen) = self.admin_listen {
+            settings.admin_listen = admin_listen;
+        }
+        if let Some(connectors) = self.connectors {
+            settings.connectors = connectors;
+        }
+    }
+}
+
+/// The JSON Schema of a settings file, for editors.
+pub fn schema() -> Schema {
+    schema::of::<RawSettings>("Postern settings")
+}
+
+/// Whether a connector set can have this name: `[a-z0-9][a-z0-9._-]{0,62}`.
+pub fn is_set_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    name.len() <= LONGEST_SET_NAME
+        && name.bytes().next().is_some_and(plain)
+        && name
+            .bytes()
+            .all(|byte| plain(byte) || matches!(byte, b'.' | b'_' | b'-'))
+}
+
+table! {
+    /// The settings of a Postern process; read once at start.
+    pub struct RawSettings {
+        /// The version of this file's format.
+        #[schemars(required, extend("const" = 1))]
+        version: Option<At<i64>> = "version" => "version = 1";
+        /// The gRPC service that gateways ask.
+        server: Option<At<RawServer>> = "server";
+        /// Health, status and metrics over HTTP.
+        admin: Option<At<RawAdmin>> = "admin";
+        /// Where the connector sets are.
+        connectors: Option<At<RawConnectors>> = "connectors";
+        /// How the process ends.
+        shutdown: Option<At<RawShutdown>> = "shutdown";
+    }
+}
+
+table! {
+    /// The gRPC service that gateways ask.
+    pub struct RawServer {
+        /// The address and port to listen on.
+        #[schemars(extend("default" = "127.0.0.1:50051"))]
+        listen: Option<At<String>> = "listen" => "listen = \"127.0.0.1:50051\"";
+    }
+}
+
+table! {
+    /// Health, status and metrics over HTTP.
+    pub struct RawAdmin {
+        /// The address and port to listen on.
+        #[schemars(extend("default" = "127.0.0.1:9464"))]
+        listen: Option<At<String>> = "listen" => "listen = \"127.0.0.1:9464\"";
+    }
+}
+
+table! {
+    /// Where the connector sets are.
+    pub struct RawConnectors {
+        /// The directory of the set files; relative to the directory of this file.
+        #[schemars(extend("default" = "connectors", "minLength" = 1))]
+        directory: Option<At<String>> = "directory" => "directory = \"connectors\"";
+        /// The set that answers where a call names none and its accepted domains choose none.
+        #[schemars(extend("pattern" = "^[a-z0-9][a-z0-9._-]{0,62}$"))]
+        default_set: Option<At<String>> = "default_set" => "default_set = \"default\"";
+    }
+}
+
+table! {
+    /// How the process ends.
+    pub struct RawShutdown {
+        /// How long calls are still accepted after health says NOT_SERVING; at most a day.
+        #[schemars(extend("default" = "5s", "examples" = ["500ms", "5s", "1m"]))]
+        drain_delay: Option<At<String>> = "drain_delay" => "drain_delay = \"5s\"";
+        /// How long calls in flight may take after that before they are cut; at most a day.
+        #[schemars(extend("default" = "20s", "examples" = ["500ms", "20s", "1m"]))]
+        drain_deadline: Option<At<String>> = "drain_deadline" => "drain_deadline = \"20s\"";
+    }
+}
+
+fn read(text: &str, findings: &mut Findings) -> Option<RawSettings> {
+    let root = syntax::parse(text, findings)?;
+    syntax::check_version(text, &root, findings)?;
+    Some(Reader::read(text, &root, &[], findings))
+}
+
+fn check(raw: &RawSettings, findings: &mut Findings) -> Settings {
+    let mut settings = Settings::default();
+    let server = raw
+        .server
+        .as_ref()
+        .and_then(|server| server.value.listen.as_ref());
+    let admin = raw
+        .admin
+        .as_ref()
+        .and_then(|admin| admin.value.listen.as_ref());
+    set(&mut settings.listen, listen(server, findings));
+    set(&mut settings.admin_listen, listen(admin, findings));
+    if settings.listen == settings.admin_listen
+        && settings.listen.port() != 0
+        && let Some(finding) = same_address(server, admin)
+    {
+        findings.push(finding);
+    }
+    if let Some(connectors) = &raw.connectors {
+        set(
+            &mut settings.connectors,
+            directory(connectors.value.directory.as_ref(), findings),
+        );
+        settings.default_set = set_name(connectors.value.default_set.as_ref(), findings);
+    }
+    if let Some(shutdown) = &raw.shutdown {
+        set(
+            &mut settings.drain_delay,
+            length(shutdown.value.drain_delay.as_ref(), findings),
+        );
+        set(
+            &mut settings.drain_deadline,
+            length(shutdown.value.drain_deadline.as_ref(), findings),
+        );
+    }
+    settings
+}
+
+fn set<T>(setting: &mut T, written: Option<T>) {
+    if let Some(written) = written {
+        *setting = written;
+    }
+}
+
+fn listen(raw: Option<&At<String>>, findings: &mut Findings) -> Option<SocketAddr> {
+    let At { value, span } = raw?;
+    match value.parse::<Listen>() {
+        Ok(listen) => Some(listen.0),
+        Err(error) => {
+            let finding = Finding::error("listen-invalid", span.clone(), error.to_string());
+            findings.push(finding.help(error.help()));
+            None
+        }
+    }
+}
+
+fn same_address(server: Option<&At<String>>, admin: Option<&At<String>>) -> Option<Finding> {
+    let (first, second) = (admin.or(server)?, admin.and(server));
+    let message = "`listen` of `[server]` and of `[admin]` are the same";
+    let mut finding = Finding::error("listen-twice", first.span.clone(), message)
+        .help("write another port for one of the two");
+    if let Some(second) = second {
+        finding = finding.label(second.span.clone(), "the other one");
+    }
+    Some(finding)
+}
+
+fn directory(raw: Option<&At<String>>, findings: &mut Findings) -> Option<PathBuf> {
+    let At { value, span } = raw?;
+    if value.is_empty() || value.contains('\0') {
+        let message = "`directory` is no path of a directory";
+        let finding = Finding::error("directory-invalid", span.clone(), message)
+            .help("write the path of the directory with the set files, or leave the line out");
+        findings.push(finding);
+        return None;
+    }
+    Some(PathBuf::from(value))
+}
+
+fn set_name(raw: Option<&At<String>>, findings: &mut Findings) -> Option<String> {
+    let At { value, span } = raw?;
+    if is_set_name(value) {
+        return Some(value.clone());
+    }
+    let message = format!("`{}` cannot be the name of a set", shown(value));
+    let bare = value.strip_suffix(".toml").unwrap_or(value).to_lowercase();
+    let help = if is_set_name(&bare) {
+        format!("write `{bare}`, the name of its file without `.toml`")
+    } else {
+        "a name has up to 63 of `a` to `z`, `0` to `9`, `.`, `_` and `-`, and begins with a letter \
+         or digit"
+            .to_owned()
+    };
+    findings.push(Finding::error("set-name-invalid", span.clone(), message).help(help));
+    None
+}
+
+fn length(raw: Option<&At<String>>, findings: &mut Findings) -> Option<Duration> {
+    let At { value, span } = raw?;
+    let length = humantime::parse_duration(value).ok();
+    if length.is_some_and(|length| length <= LONGEST_WAIT) {
+        return length;
+    }
+    let finding = if length.is_some() {
+        let message = format!("`{}` is longer than a day", shown(value));
+        Finding::error("duration-too-long", span.clone(), message)
+            .help("the process would not end: write some seconds, like `20s`")
+    } else {
+        let message = format!("`{}` is not a length of time", shown(value));
+        let help = match value.trim().parse::<u64>() {
+            Ok(number) => format!("add a unit: `{number}s` for seconds, `{number}ms`, `{number}m`"),
+            Err(_) => "write numbers with units, like `500ms`, `20s` or `1m 30s`".to_owned(),
+        };
+        Finding::error("duration-invalid", span.clone(), message).help(help)
+    };
+    findings.push(finding);
+    None
+}
+
+const LONGEST_SET_NAME: usize = 63;
+const LONGEST_WAIT: Duration = Duration::from_hours(24);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,436 @@
+//! Laws that hold for every connector set and every question: what Postern decides is what a
+//! naive reading of the semantics decides, and changes to a set change no more than they say.
+
+use std::sync::Arc;
+
+use postern::{
+    config,
+    mail::{DomainPattern, Network, Recipient, ReversePath, TlsVersion},
+    policy::{
+        self, ConnectorSet, InboundFacts, OutboundFacts,
+        connector::Host,
+        decision::{self, Decision, Matched, MatchedBy, Rejection, Verdict},
+        facts::{CertificateFacts, NameFact, SessionFacts, TlsFacts, Trust},
+        requirement::TlsLevel,
+    },
+};
+use proptest::prelude::*;
+
+use crate::naive::{self, model, outcome, some_sets::without_duplicates};
+
+fn load(set: &naive::Set) -> Arc<ConnectorSet> {
+    let text = set.to_toml();
+    let outcome = config::load_str("law", &text);
+    outcome.set.unwrap_or_else(|| {
+        panic!(
+            "{}",
+            config::render::carets("law.toml", &text, &outcome.findings, false)
+        )
+    })
+}
+
+/// What Postern decides, in the words of the naive reading.
+fn inbound(set: &ConnectorSet, facts: &naive::InboundFacts) -> outcome::Outcome {
+    let Ok(mail_from) = ReversePath::parse(&facts.mail_from) else {
+        return malformed(policy::Reason::MailFromInvalid, &facts.mail_from);
+    };
+    let rcpt_to = match facts.rcpt_to.as_str() {
+        "" => None,
+        text => match Recipient::parse(text) {
+            Ok(recipient) => Some(recipient),
+            Err(_) => return malformed(policy::Reason::RcptToInvalid, text),
+        },
+    };
+    let client_ip = postern::mail::parse_address(&facts.client_ip).unwrap();
+    let facts = InboundFacts {
+        client_ip,
+        mail_from,
+        rcpt_to,
+        tls: facts.tls.as_ref().map(tls),
+    };
+    told(&policy::decide_inbound(set, &facts), set)
+}
+
+fn outbound(set: &ConnectorSet, facts: &naive::OutboundFacts) -> outcome::Outcome {
+    if ReversePath::parse(&facts.mail_from).is_err() {
+        return malformed(policy::Reason::MailFromInvalid, &facts.mail_from);
+    }
+    let Ok(rcpt_to) = Recipient::parse_or_domain(&facts.rcpt_to) else {
+        return malformed(policy::Reason::RcptToInvalid, &facts.rcpt_to);
+    };
+    let session = facts.session.as_ref().map(|session| SessionFacts {
+        host: postern::mail::parse_address(&session.host)
+            .map_or_else(|_| Host::Name(session.host.parse().unwrap()), Host::Address),
+        host_text: &session.host,
+        tls: session.tls.as_ref().map(tls),
+    });
+    let rule_connector = Some(facts.rule_connector.as_str()).filter(|name| !name.is_empty());
+    told(
+        &policy::decide_outbound(
+            set,
+            &OutboundFacts {
+                rcpt_to,
+                rule_connector,
+                session,
+            },
+        ),
+        set,
+    )
+}
+
+fn malformed(reason: policy::Reason, given: &str) -> outcome::Outcome {
+    let empty = config::load_str("law", "version = 1\n[end]\n").set.unwrap();
+    told(
+        &policy::malformed_address(reason, given, "it is malformed"),
+        &empty,
+    )
+}
+
+fn tls(tls: &naive::TlsSession) -> TlsFacts<'_> {
+    TlsFacts {
+        version: TlsVersion::observed(&tls.version),
+        version_text: &tls.version,
+        certificate: tls
+            .peer_certificate
+            .as_ref()
+            .map(|certificate| CertificateFacts {
+                trust: match certificate.trust {
+                    naive::Trust::Unspecified => Trust::Unknown,
+                    naive::Trust::Trusted => Trust::Trusted,
+                    naive::Trust::Untrusted => Trust::Untrusted,
+                    naive::Trust::Expired => Trust::Expired,
+                    naive::Trust::WrongPurpose => Trust::WrongPurpose,
+                },
+                trust_detail: &certificate.trust_detail,
+                names: match (
+                    certificate.dns_names.as_slice(),
+                    certificate.common_name.as_str(),
+                ) {
+                    ([], "") => Vec::new(),
+                    ([], name) => vec![NameFact::new(name)],
+                    (names, _) => names
+                        .iter()
+                        .map(|name| NameFact::new(name.as_str()))
+                        .collect(),
+                },
+                names_unavailable: certificate.alternative_names_unavailable,
+                sha256: certificate.sha256.parse().ok(),
+                spki_sha256: certificate.spki_sha256.parse().ok(),
+                unreadable: false,
+            }),
+        certificate_unavailable: tls.certificate_unavailable,
+    }
+}
+
+fn told(decision: &Decision<'_>, set: &ConnectorSet) -> outcome::Outcome {
+    let own_text = |name: &str| {
+        let inbound = set
+            .inbound()
+            .iter()
+            .find(|c| &*c.name == name)
+            .map(|c| &c.reply);
+        let outbound = set
+            .outbound()
+            .iter()
+            .find(|c| &*c.name == name)
+            .map(|c| &c.reply);
+        let reply = if decision.delivery.is_some() || decision.also_matched.is_some() {
+            inbound
+        } else {
+            inbound.or(outbound)
+        };
+        reply
+            .and_then(|reply| reply.text.as_ref())
+            .map(ToString::to_string)
+    };
+    let first = decision
+        .rejections
+        .first()
+        .and_then(|rejection| rejection.connector);
+    outcome::Outcome {
+        verdict: verdict(decision.verdict),
+        connector: decision.connector.map(matched),
+        also_matched: decision.also_matched.map(matched),
+        rejections: decision.rejections.iter().map(rejection).collect(),
+        reply: decision.reply.as_ref().map(|reply| outcome::ReplyCodes {
+            code: reply.code.into(),
+            enhanced: reply.enhanced,
+            text: Some(reply.text.to_string())
+                .filter(|text| first.and_then(own_text).as_ref() == Some(text)),
+        }),
+        if_enforced: decision.if_enforced.as_ref().map(|report| outcome::Report {
+            verdict: verdict(report.verdict),
+            connector: report.connector.map(matched),
+            rejections: report.rejections.iter().map(rejection).collect(),
+        }),
+        delivery: decision.delivery.as_ref().map(delivery),
+    }
+}
+
+fn verdict(verdict: Verdict) -> naive::Verdict {
+    match verdict {
+        Verdict::Accept => naive::Verdict::Accept,
+        Verdict::Conditional => naive::Verdict::Conditional,
+        Verdict::Defer => naive::Verdict::Defer,
+        Verdict::Reject => naive::Verdict::Reject,
+    }
+}
+
+fn matched(matched: Matched<'_>) -> outcome::Matched {
+    let by = match matched.by {
+        MatchedBy::SenderDomain => naive::MatchedBy::SenderDomain,
+        MatchedBy::ClientIp => naive::MatchedBy::ClientIp,
+        MatchedBy::RecipientDomain => naive::MatchedBy::RecipientDomain,
+        MatchedBy::Rule => naive::MatchedBy::Rule,
+    };
+    outcome::Matched {
+        name: matched.name.into(),
+        by,
+        value: matched.value.into(),
+    }
+}
+
+fn rejection(rejection: &Rejection<'_>) -> outcome::Rejection {
+    use naive::Reason as Naive;
+    use postern::policy::Reason;
+    let reason = match rejection.reason {
+        Reason::TlsRequired => Naive::TlsRequired,
+        Reason::TlsVersionTooLow => Naive::TlsVersionTooLow,
+        Reason::CertificateRequired => Naive::CertificateRequired,
+        Reason::CertificateExpired => Naive::CertificateExpired,
+        Reason::CertificateUntrusted => Naive::CertificateUntrusted,
+        Reason::CertificateNameMismatch => Naive::CertificateNameMismatch,
+        Reason::CertificateFingerprintMismatch => Naive::CertificateFingerprintMismatch,
+        Reason::ClientIpNotAllowed => Naive::ClientIpNotAllowed,
+        Reason::HostNotAllowed => Naive::HostNotAllowed,
+        Reason::RuleConnectorNotFound => Naive::RuleConnectorNotFound,
+        Reason::MailFromInvalid => Naive::MailFromInvalid,
+        Reason::RcptToInvalid => Naive::RcptToInvalid,
+    };
+    outcome::Rejection {
+        reason,
+        connector: rejection.connector.unwrap_or_default().into(),
+        expected: rejection.expected.clone(),
+        observed: rejection.observed.clone(),
+    }
+}
+
+fn delivery(delivery: &decision::Delivery<'_>) -> outcome::Delivery {
+    let level = match delivery.level {
+        TlsLevel::Opportunistic => naive::Level::Opportunistic,
+        TlsLevel::Encrypt => naive::Level::Encrypt,
+        TlsLevel::Trusted => naive::Level::Trusted,
+        TlsLevel::Domain => naive::Level::Domain,
+    };
+    outcome::Delivery {
+        smart_hosts: delivery
+            .smart_hosts
+            .iter()
+            .map(|host| (host.value.host.to_string(), host.value.port))
+            .collect(),
+        level,
+        names: delivery
+            .names
+            .iter()
+            .map(|name| name.value.to_string())
+            .collect(),
+        min_version: delivery
+            .min_version
+            .map(|version| version.to_string())
+            .unwrap_or_default(),
+        fingerprints: delivery
+            .fingerprints
+            .iter()
+            .map(|pin| pin.value.to_string())
+            .collect(),
+    }
+}
+
+/// The set with every connector in report enforced, and those whose place they take without it.
+fn enforced(set: &naive::Set) -> naive::Set {
+    use naive::Mode;
+    let mut set = set.clone();
+    let set_mode = set.mode;
+    set.mode = None;
+    if set_mode == Some(Mode::Off) {
+        set.inbound.clear();
+        set.outbound.clear();
+        return set;
+    }
+    let reports: Vec<_> = set
+        .inbound
+        .iter()
+        .filter(|c| c.mode == Some(Mode::Report))
+        .cloned()
+        .collect();
+    for connector in &mut set.inbound {
+        if connector.mode != Some(Mode::Report) && connector.mode != Some(Mode::Off) {
+            lose_pairs(connector, &reports);
+        }
+    }
+    let taken: Vec<DomainPattern> = set
+        .outbound
+        .iter()
+        .filter(|c| c.mode == Some(Mode::Report) && c.scope != Some(model::Scope::Rule))
+        .flat_map(|c| c.recipient_domains.iter().map(|text| text.parse().unwrap()))
+        .collect();
+    for connector in &mut set.outbound {
+        if connector.mode != Some(Mode::Report) {
+            connector
+                .recipient_domains
+                .retain(|text| !taken.contains(&text.parse().unwrap()));
+        }
+    }
+    set.outbound
+        .retain(|c| c.scope == Some(model::Scope::Rule) || !c.recipient_domains.is_empty());
+    for mode in set
+        .inbound
+        .iter_mut()
+        .map(|c| &mut c.mode)
+        .chain(set.outbound.iter_mut().map(|c| &mut c.mode))
+    {
+        if *mode == Some(Mode::Report) {
+            *mode = Some(Mode::Enforce);
+        }
+    }
+    set.inbound
+        .retain(|c| !c.matches.sender_domains.is_empty() || !c.matches.client_ips.is_empty());
+    set
+}
+
+/// Takes from an enforcing connector what reports share with it, where that leaves whole patterns.
+fn lose_pairs(connector: &mut naive::Inbound, reports: &[naive::Inbound]) {
+    let pattern = |text: &String| text.parse::<DomainPattern>().unwrap();
+    let network = |text: &String| Network::parse(text).unwrap().0;
+    for report in reports {
+        let scopes = |c: &naive::Inbound| -> Vec<DomainPattern> {
+            c.matches.recipient_domains.iter().map(pattern).collect()
+        };
+        if scopes(connector) != scopes(report) {
+            continue;
+        }
+        let senders: Vec<_> = report.matches.sender_domains.iter().map(pattern).collect();
+        let addresses: Vec<_> = report.matches.client_ips.iter().map(network).collect();
+        connector
+            .matches
+            .sender_domains
+            .retain(|text| !senders.contains(&pattern(text)));
+        connector
+            .matches
+            .client_ips
+            .retain(|text| !addresses.contains(&network(text)));
+    }
+}
+
+/// True where each report shares its pairs with enforcing ones in a way that whole patterns go.
+fn shares_whole_patterns(set: &naive::Set) -> bool {
+    let loaded = config::load_str("law", &enforced(set).to_toml());
+    loaded.set.is_some()
+}
+
+fn config() -> ProptestConfig {
+    ProptestConfig {
+        cases: 512,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    /// Index look-up equals the linear reading.
+    #[test]
+    fn inbound_is_what_the_text_says(set in naive::some_set(), facts in prop::collection::vec(naive::some_inbound_facts(), 8)) {
+        let loaded = load(&set);
+        for facts in &facts {
+            prop_assert_eq!(inbound(&loaded, facts), naive::decide_inbound(&set, facts), "{:?}\n{}", facts, set.to_toml());
+        }
+    }
+
+    #[test]
+    fn outbound_is_what_the_text_says(set in naive::some_set(), facts in prop::collection::vec(naive::some_outbound_facts(), 8)) {
+        let loaded = load(&set);
+        for facts in &facts {
+            prop_assert_eq!(outbound(&loaded, facts), naive::decide_outbound(&set, facts), "{:?}\n{}", facts, set.to_toml());
+        }
+    }
+
+    /// The order of the connectors in the file is irrelevant.
+    #[test]
+    fn order_is_irrelevant(
+        (set, shuffled) in naive::some_set().prop_flat_map(|set| {
+            let inbound = Just(set.inbound.clone()).prop_shuffle();
+            let outbound = Just(set.outbound.clone()).prop_shuffle();
+            (Just(set), inbound, outbound).prop_map(|(set, inbound, outbound)| {
+                let shuffled = naive::Set { inbound, outbound, ..set.clone() };
+                (set, shuffled)
+            })
+        }),
+        asked in naive::some_inbound_facts(),
+        sent in naive::some_outbound_facts(),
+    ) {
+        let (set, shuffled) = (load(&set), load(&shuffled));
+        prop_assert_eq!(inbound(&set, &asked), inbound(&shuffled, &asked));
+        prop_assert_eq!(outbound(&set, &sent), outbound(&shuffled, &sent));
+    }
+
+    /// A connector that does not match changes nothing.
+    #[test]
+    fn what_does_not_match_changes_nothing(
+        set in naive::some_set(),
+        extra in naive::some_connectors::some_inbound("an unrelated one".into()),
+        facts in naive::some_inbound_facts(),
+    ) {
+        let mut extra = extra;
+        if extra.matches.client_ips.is_empty() {
+            extra.matches.sender_domains = vec!["*.unrelated.example".into()];
+        } else {
+            extra.matches.client_ips = vec!["198.18.0.0/15".into(), "2001:2::/48".into()];
+        }
+        let mut more = set.clone();
+        more.inbound.insert(more.inbound.len() / 2, extra);
+        prop_assert_eq!(inbound(&load(&set), &facts), inbound(&load(&more), &facts));
+    }
+
+    /// A connector that states only `tls = "encrypt"` never turns a refusal into an accept.
+    #[test]
+    fn demanding_tls_never_opens(
+        set in naive::some_set(),
+        extra in naive::some_connectors::some_inbound("only TLS".into()),
+        facts in naive::some_inbound_facts(),
+    ) {
+        let before = inbound(&load(&set), &facts);
+        let mut more = set.clone();
+        let require = naive::InboundRequire { tls: Some(naive::InboundTls::Encrypt), ..naive::InboundRequire::default() };
+        more.inbound.push(naive::Inbound { require, mode: None, ..extra });
+        let after = inbound(&load(&without_duplicates(more)), &facts);
+        if before.verdict != naive::Verdict::Accept {
+            prop_assert_ne!(after.verdict, naive::Verdict::Accept);
+        }
+    }
+
+    /// Enforcing what is in report gives what `if_enforced` said.
+    #[test]
+    fn reports_come_true(set in naive::some_set(), asked in naive::some_inbound_facts(), sent in naive::some_outbound_facts()) {
+        prop_assume!(shares_whole_patterns(&set));
+        let (now, then) = (load(&set), load(&enforced(&set)));
+        if let Some(report) = inbound(&now, &asked).if_enforced {
+            let then = inbound(&then, &asked);
+            prop_assert_eq!((report.verdict, report.connector, report.rejections), (then.verdict, then.connector, then.rejections));
+        }
+        if let Some(report) = outbound(&now, &sent).if_enforced {
+            let then = outbound(&then, &sent);
+            prop_assert_eq!((report.verdict, report.connector, report.rejections), (then.verdict, then.connector, then.rejections));
+        }
+    }
+
+    /// Every beginning of a valid file that stops before the `]` of `[end]` is refused.
+    #[test]
+    fn a_file_cut_off_is_refused(set in naive::some_set(), at in any::<prop::sample::Index>()) {
+        let text = set.to_toml();
+        let whole = text.rfind("[end]").unwrap() + "[end".len();
+        let cut = text.get(..text.floor_char_boundary(at.index(whole + 1))).unwrap();
+        prop_assert!(config::load_str("law", cut).set.is_none(), "{}", cut);
+        prop_assert!(config::load_str("law", text.get(..=whole).unwrap()).set.is_some());
+    }
+}

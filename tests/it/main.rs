@@ -1,0 +1,6 @@
+//! The integration tests, one binary.
+
+#[cfg(test)]
+mod laws;
+#[cfg(test)]
+mod naive;

@@ -48,7 +48,7 @@ pub fn malformed_address(reason: Reason, given: &str, fault: &str) -> Decision<'
         reply: Some(Reply {
             code,
             enhanced,
-            text: words::fixed_text(reason, true).into(),
+            text: words::fixed_text(reason, words::Audience::SendingDomain).into(),
         }),
         ..Decision::bare(Verdict::Reject)
     }

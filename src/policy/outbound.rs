@@ -202,7 +202,7 @@ fn rule_not_found(name: &str) -> Decision<'_> {
         reply: Some(Reply {
             code,
             enhanced,
-            text: words::fixed_text(reason, false).into(),
+            text: words::fixed_text(reason, Audience::OurSender).into(),
         }),
         ..Decision::bare(Verdict::Defer)
     }

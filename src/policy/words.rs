@@ -116,21 +116,21 @@ fn default_text(unmet: &Unmet<'_>, audience: Audience) -> Cow<'static, str> {
             format!("{whose} {what}").into()
         }
         (Reason::CertificateNameMismatch, Seen::Certificate { tls, .. }) => {
-            let name = certificate(tls).and_then(first_name);
-            match (inbound, name) {
-                (true, Some(name)) => {
+            let Some(name) = certificate(tls).and_then(first_name) else {
+                return fixed_text(unmet.reason, audience).into();
+            };
+            match audience {
+                Audience::SendingDomain => {
                     format!("the client certificate for {name} is not one of the sending domain")
-                        .into()
                 }
-                (true, None) => "the client certificate does not name the sending domain".into(),
-                (false, Some(name)) => format!(
+                Audience::SendingAddress => {
+                    format!("the client certificate is for {name}, which is not the name required")
+                }
+                Audience::OurSender => format!(
                     "the certificate of the next hop is for {name}, which is not the name required"
-                )
-                .into(),
-                (false, None) => {
-                    "the certificate of the next hop does not bear the name required".into()
-                }
+                ),
             }
+            .into()
         }
         (Reason::ClientIpNotAllowed, Seen::Address { client_ip, .. }) => {
             let whose = match audience {
@@ -142,45 +142,51 @@ fn default_text(unmet: &Unmet<'_>, audience: Audience) -> Cow<'static, str> {
         (Reason::HostNotAllowed, Seen::Host { session, .. }) => {
             format!("{} is not a next hop for this destination", session.host).into()
         }
-        (reason, _) => fixed_text(reason, inbound).into(),
+        (reason, _) => fixed_text(reason, audience).into(),
     }
 }
 
 /// The default text of a reason that needs nothing of the session.
-pub(super) fn fixed_text(reason: Reason, inbound: bool) -> &'static str {
-    match (reason, inbound) {
-        (Reason::TlsRequired, true) => "Must issue a STARTTLS command first",
-        (Reason::TlsRequired, false) => {
+pub(super) fn fixed_text(reason: Reason, audience: Audience) -> &'static str {
+    use Audience::{OurSender, SendingAddress, SendingDomain};
+    match (reason, audience) {
+        (Reason::TlsRequired, OurSender) => {
             "TLS is required for this destination, the next hop has none"
         }
+        (Reason::TlsRequired, _) => "Must issue a STARTTLS command first",
         (Reason::TlsVersionTooLow, _) => "a later version of TLS is required",
-        (Reason::CertificateRequired, true) => {
+        (Reason::CertificateRequired, SendingDomain) => {
             "a client certificate of the sending domain is required"
         }
-        (Reason::CertificateRequired, false) => "the next hop presented no certificate",
-        (Reason::CertificateExpired, true) => {
-            "the client certificate has expired or is not yet valid"
-        }
-        (Reason::CertificateExpired, false) => {
+        (Reason::CertificateRequired, SendingAddress) => "a client certificate is required",
+        (Reason::CertificateRequired, OurSender) => "the next hop presented no certificate",
+        (Reason::CertificateExpired, OurSender) => {
             "the certificate of the next hop has expired or is not yet valid"
         }
-        (Reason::CertificateUntrusted, true) => {
-            "the client certificate is not from a trusted authority"
-        }
-        (Reason::CertificateUntrusted, false) => {
+        (Reason::CertificateExpired, _) => "the client certificate has expired or is not yet valid",
+        (Reason::CertificateUntrusted, OurSender) => {
             "the certificate of the next hop is not from a trusted authority"
         }
-        (Reason::CertificateNameMismatch, true) => {
+        (Reason::CertificateUntrusted, _) => {
+            "the client certificate is not from a trusted authority"
+        }
+        (Reason::CertificateNameMismatch, SendingDomain) => {
             "the client certificate does not name the sending domain"
         }
-        (Reason::CertificateNameMismatch, false) => {
+        (Reason::CertificateNameMismatch, SendingAddress) => {
+            "the client certificate does not bear the name required"
+        }
+        (Reason::CertificateNameMismatch, OurSender) => {
             "the certificate of the next hop does not bear the name required"
         }
-        (Reason::CertificateFingerprintMismatch, true) => {
+        (Reason::CertificateFingerprintMismatch, SendingDomain) => {
             "the client certificate is not the one agreed with the sending domain"
         }
-        (Reason::CertificateFingerprintMismatch, false) => {
-            "the certificate of the next hop is not the one agreed with it"
+        (Reason::CertificateFingerprintMismatch, SendingAddress) => {
+            "the client certificate is not the one agreed upon"
+        }
+        (Reason::CertificateFingerprintMismatch, OurSender) => {
+            "the certificate of the next hop is not the one agreed upon"
         }
         (Reason::ClientIpNotAllowed, _) => "mail is not accepted from this address",
         (Reason::HostNotAllowed, _) => "this is not a next hop for this destination",
@@ -299,7 +305,10 @@ fn certificate_seen(
             if certificate.names.is_empty() {
                 text.push_str("the one presented bears no name");
             } else {
-                let names = certificate.names.iter().map(|name| shown(&name.text));
+                let names = certificate.names.iter().map(|seen| match seen.name {
+                    Some(_) => shown(&seen.text),
+                    None => format!("`{}`, which is no name", shown(&seen.text)),
+                });
                 let _ = write!(text, "the one presented is for {}", few_of(names));
             }
             if certificate.names_unavailable {
@@ -337,7 +346,7 @@ fn certificate_seen(
             }
             if demand.is_some_and(|demand| demand.fingerprints.is_empty()) {
                 text.push_str(
-                    "; its fingerprint in certificate_fingerprints would stand for trust",
+                    "; a certificate that is listed in certificate_fingerprints needs no trust",
                 );
             }
         }

@@ -4,3 +4,5 @@
 mod laws;
 #[cfg(test)]
 mod naive;
+#[cfg(test)]
+mod sentences;

@@ -1,0 +1,257 @@
+//! Questions answered from one snapshot: the same for calls, for streams and without a server.
+//!
+//! The order is that of the contract: what the gateway wrote wrongly, a named set that is not
+//! there, malformed addresses, the choice of the set, the decision.
+
+use super::{
+    explain,
+    facts::{self, Malformed, Understood},
+    failure::Failure,
+    pb, reply,
+};
+use crate::{
+    live::Snapshot,
+    mail::Domain,
+    policy::{
+        self, Catalog, Chosen, Decision, InboundFacts, NotFound,
+        explain::{Chain, Considered, Explanation},
+    },
+};
+
+/// Answers a question about a sending server.
+pub fn inbound(
+    snapshot: &Snapshot,
+    request: &pb::CheckInboundRequest,
+) -> Result<pb::CheckInboundResponse, Failure> {
+    decide_inbound(snapshot, request, |_, _| ())
+}
+
+/// Answers a question about a next hop.
+pub fn outbound(
+    snapshot: &Snapshot,
+    request: &pb::CheckOutboundRequest,
+) -> Result<pb::CheckOutboundResponse, Failure> {
+    decide_outbound(snapshot, request, |_, _| ())
+}
+
+/// As [`inbound`]; `witness` sees the decision, and the name of the set that gave it.
+pub(super) fn decide_inbound(
+    snapshot: &Snapshot,
+    request: &pb::CheckInboundRequest,
+    witness: impl FnOnce(Option<&str>, &Decision<'_>),
+) -> Result<pb::CheckInboundResponse, Failure> {
+    let understood = facts::inbound(request).map_err(Failure::bad_fields)?;
+    let choice = Choice::named(&snapshot.catalog, &request.connector_set)?;
+    let (chosen, decision) = match &understood {
+        Understood::Malformed(malformed) => malformed_address(choice, malformed),
+        Understood::Facts(facts) if choice.needs_recipient(facts) => ask_with_recipient(choice),
+        Understood::Facts(facts) => {
+            let chosen = choice.by(accepting(facts))?;
+            (
+                Some(chosen),
+                policy::decide_inbound(&chosen.entry.set, facts),
+            )
+        }
+    };
+    witness(chosen.map(name), &decision);
+    Ok(reply::inbound(decision, chosen.map(Into::into)))
+}
+
+/// As [`outbound`]; `witness` sees the decision, and the name of the set that gave it.
+pub(super) fn decide_outbound(
+    snapshot: &Snapshot,
+    request: &pb::CheckOutboundRequest,
+    witness: impl FnOnce(Option<&str>, &Decision<'_>),
+) -> Result<pb::CheckOutboundResponse, Failure> {
+    let understood = facts::outbound(request).map_err(Failure::bad_fields)?;
+    let choice = Choice::named(&snapshot.catalog, &request.connector_set)?;
+    let (chosen, decision) = match &understood {
+        Understood::Malformed(malformed) => malformed_address(choice, malformed),
+        Understood::Facts(sending) => {
+            let chosen = choice.by(sending.mail_from.domain())?;
+            (
+                Some(chosen),
+                policy::decide_outbound(&chosen.entry.set, &sending.facts),
+            )
+        }
+    };
+    witness(chosen.map(name), &decision);
+    Ok(reply::outbound(decision, chosen.map(Into::into)))
+}
+
+/// Explains the answer to a question about a sending server.
+pub fn explain_inbound(
+    snapshot: &Snapshot,
+    request: &pb::ExplainInboundRequest,
+) -> Result<pb::ExplainInboundResponse, Failure> {
+    let none = pb::CheckInboundRequest::default();
+    let question = request.facts.as_ref().unwrap_or(&none);
+    let understood =
+        facts::inbound(question).map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
+    let choice = Choice::named(&snapshot.catalog, &question.connector_set)?;
+    let (chosen, explanation) = match &understood {
+        Understood::Malformed(malformed) => bare(malformed_address(choice, malformed)),
+        Understood::Facts(facts) if choice.needs_recipient(facts) => {
+            bare(ask_with_recipient(choice))
+        }
+        Understood::Facts(facts) => {
+            let chosen = choice.by(accepting(facts))?;
+            let set = &chosen.entry.set;
+            (
+                Some(chosen),
+                policy::explain_inbound(set, facts, &request.connectors),
+            )
+        }
+    };
+    let Explanation {
+        decision,
+        chains,
+        not_matched,
+    } = explanation;
+    let Traces {
+        chains,
+        not_matched,
+    } = Traces::of(chosen, chains, not_matched);
+    Ok(pb::ExplainInboundResponse {
+        decision: Some(reply::inbound(decision, chosen.map(Into::into))),
+        facts: explain::understood_inbound(question),
+        chains,
+        not_matched,
+    })
+}
+
+/// Explains the answer to a question about a next hop.
+pub fn explain_outbound(
+    snapshot: &Snapshot,
+    request: &pb::ExplainOutboundRequest,
+) -> Result<pb::ExplainOutboundResponse, Failure> {
+    let none = pb::CheckOutboundRequest::default();
+    let question = request.facts.as_ref().unwrap_or(&none);
+    let understood =
+        facts::outbound(question).map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
+    let choice = Choice::named(&snapshot.catalog, &question.connector_set)?;
+    let (chosen, explanation) = match &understood {
+        Understood::Malformed(malformed) => bare(malformed_address(choice, malformed)),
+        Understood::Facts(sending) => {
+            let chosen = choice.by(sending.mail_from.domain())?;
+            let set = &chosen.entry.set;
+            (
+                Some(chosen),
+                policy::explain_outbound(set, &sending.facts, &request.connectors),
+            )
+        }
+    };
+    let Explanation {
+        decision,
+        chains,
+        not_matched,
+    } = explanation;
+    let Traces {
+        chains,
+        not_matched,
+    } = Traces::of(chosen, chains, not_matched);
+    Ok(pb::ExplainOutboundResponse {
+        decision: Some(reply::outbound(decision, chosen.map(Into::into))),
+        facts: explain::understood_outbound(question),
+        chains,
+        not_matched,
+    })
+}
+
+/// Which set answers, as far as the call itself says.
+#[derive(Clone, Copy)]
+enum Choice<'a> {
+    Named(Chosen<'a>),
+    Unnamed(&'a Catalog),
+}
+
+impl<'a> Choice<'a> {
+    /// The set `name` of a call, which must be there; or, where it is empty, none yet.
+    fn named(catalog: &'a Catalog, name: &str) -> Result<Self, Failure> {
+        if name.is_empty() {
+            return Ok(Self::Unnamed(catalog));
+        }
+        catalog
+            .named(name)
+            .map(Self::Named)
+            .map_err(Failure::not_found)
+    }
+
+    /// The set that answers: the one named, else the one that accepts `domain`, else the default.
+    fn by(self, domain: Option<&Domain>) -> Result<Chosen<'a>, Failure> {
+        self.find(domain).map_err(Failure::not_found)
+    }
+
+    fn find(self, domain: Option<&Domain>) -> Result<Chosen<'a>, NotFound> {
+        match self {
+            Self::Named(chosen) => Ok(chosen),
+            Self::Unnamed(catalog) => catalog.choose(domain),
+        }
+    }
+
+    /// True where only a recipient can tell which of several sets answers.
+    fn needs_recipient(self, facts: &InboundFacts<'_>) -> bool {
+        match self {
+            Self::Named(_) => false,
+            Self::Unnamed(catalog) => facts.rcpt_to.is_none() && catalog.serving() > 1,
+        }
+    }
+}
+
+/// An answer that needs no connector: its set, where one can be chosen, is only named.
+type Bare<'a> = (Option<Chosen<'a>>, Decision<'a>);
+
+fn malformed_address<'a>(choice: Choice<'a>, malformed: &'a Malformed<'_>) -> Bare<'a> {
+    let decision = policy::malformed_address(malformed.reason, malformed.given, &malformed.fault);
+    (choice.find(malformed.chooses.as_ref()).ok(), decision)
+}
+
+fn ask_with_recipient(choice: Choice<'_>) -> Bare<'_> {
+    (choice.find(None).ok(), policy::ask_with_recipient())
+}
+
+fn bare((chosen, decision): Bare<'_>) -> (Option<Chosen<'_>>, Explanation<'_>) {
+    (
+        chosen,
+        Explanation {
+            decision,
+            chains: Vec::new(),
+            not_matched: Vec::new(),
+        },
+    )
+}
+
+/// The domain whose organization mail is for.
+fn accepting<'a>(facts: &'a InboundFacts<'_>) -> Option<&'a Domain> {
+    facts
+        .rcpt_to
+        .as_ref()
+        .and_then(|recipient| recipient.domain())
+}
+
+fn name(chosen: Chosen<'_>) -> &str {
+    chosen.entry.set.name()
+}
+
+/// How a decision came about, with the file of each connector.
+struct Traces {
+    chains: Vec<pb::Chain>,
+    not_matched: Vec<pb::Considered>,
+}
+
+impl Traces {
+    fn of(
+        chosen: Option<Chosen<'_>>,
+        chains: Vec<Chain<'_>>,
+        not_matched: Vec<Considered<'_>>,
+    ) -> Self {
+        let set = chosen.map(name).unwrap_or_default();
+        Self {
+            chains: explain::chains(chains, set),
+            not_matched: explain::considered(not_matched, set),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

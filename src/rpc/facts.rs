@@ -1,0 +1,241 @@
+//! Messages read into facts: once, here, and listing every bad field; nothing is checked again
+//! later.
+
+use super::{certificate, pb};
+use crate::{
+    mail::{Domain, Fingerprint, Recipient, ReversePath, TlsVersion, parse_address},
+    policy::{
+        InboundFacts, OutboundFacts, Reason,
+        connector::Host,
+        facts::{CertificateFacts, NameFact, SessionFacts, TlsFacts, Trust},
+    },
+};
+
+/// What a question says.
+#[derive(Clone, Debug)]
+pub enum Understood<'a, F> {
+    /// What a gateway saw.
+    Facts(F),
+    /// An envelope address is none: the peer chose it, so that it is refused and no error.
+    Malformed(Malformed<'a>),
+}
+
+/// An envelope address that cannot be understood.
+#[derive(Clone, Debug)]
+pub struct Malformed<'a> {
+    /// Whether it is the sender's or the recipient's.
+    pub reason: Reason,
+    /// As it was given.
+    pub given: &'a str,
+    /// What is wrong with it.
+    pub fault: String,
+    /// The domain that chooses the connector set, where the other address has one.
+    pub chooses: Option<Domain>,
+}
+
+/// A message that we are about to send, and its sender, whose domain chooses the connector set.
+#[derive(Clone, Debug)]
+pub struct Sending<'a> {
+    /// What connectors look at.
+    pub facts: OutboundFacts<'a>,
+    /// Envelope sender.
+    pub mail_from: ReversePath,
+}
+
+/// A field that the gateway must write otherwise.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct BadField {
+    /// Its path in the request: `session.host`.
+    pub field: String,
+    /// What is wrong, and what to write.
+    pub description: String,
+}
+
+/// What a question about a sending server says, or every field of it that is bad.
+pub fn inbound(
+    request: &pb::CheckInboundRequest,
+) -> Result<Understood<'_, InboundFacts<'_>>, Vec<BadField>> {
+    let mut bad = Vec::new();
+    let client_ip = required(&request.client_ip, "client_ip", WRITE_CLIENT_IP, &mut bad)
+        .and_then(|text| kept("client_ip", parse_address(text), &mut bad));
+    let Some(client_ip) = client_ip else {
+        return Err(bad);
+    };
+    let mail_from = ReversePath::parse(&request.mail_from);
+    let rcpt_to = given(&request.rcpt_to).map(Recipient::parse).transpose();
+    Ok(match (mail_from, rcpt_to) {
+        (Ok(mail_from), Ok(rcpt_to)) => Understood::Facts(InboundFacts {
+            client_ip,
+            mail_from,
+            rcpt_to,
+            tls: request.tls.as_ref().map(tls),
+        }),
+        (Err(fault), rcpt_to) => Understood::Malformed(Malformed {
+            reason: Reason::MailFromInvalid,
+            given: &request.mail_from,
+            fault: fault.to_string(),
+            chooses: rcpt_to
+                .ok()
+                .flatten()
+                .and_then(|recipient| recipient.domain().cloned()),
+        }),
+        (Ok(_), Err(fault)) => Understood::Malformed(Malformed {
+            reason: Reason::RcptToInvalid,
+            given: &request.rcpt_to,
+            fault: fault.to_string(),
+            chooses: None,
+        }),
+    })
+}
+
+/// What a question about a next hop says, or every field of it that is bad.
+pub fn outbound(
+    request: &pb::CheckOutboundRequest,
+) -> Result<Understood<'_, Sending<'_>>, Vec<BadField>> {
+    let mut bad = Vec::new();
+    let recipient = required(&request.rcpt_to, "rcpt_to", WRITE_RCPT_TO, &mut bad);
+    let session = request
+        .session
+        .as_ref()
+        .and_then(|request| session(request, &mut bad));
+    let Some(recipient) = recipient.filter(|_| bad.is_empty()) else {
+        return Err(bad);
+    };
+    Ok(
+        match (
+            ReversePath::parse(&request.mail_from),
+            Recipient::parse_or_domain(recipient),
+        ) {
+            (Ok(mail_from), Ok(rcpt_to)) => Understood::Facts(Sending {
+                facts: OutboundFacts {
+                    rcpt_to,
+                    rule_connector: given(&request.rule_connector),
+                    session,
+                },
+                mail_from,
+            }),
+            (Err(fault), _) => Understood::Malformed(Malformed {
+                reason: Reason::MailFromInvalid,
+                given: &request.mail_from,
+                fault: fault.to_string(),
+                chooses: None,
+            }),
+            (Ok(mail_from), Err(fault)) => Understood::Malformed(Malformed {
+                reason: Reason::RcptToInvalid,
+                given: recipient,
+                fault: fault.to_string(),
+                chooses: mail_from.domain().cloned(),
+            }),
+        },
+    )
+}
+
+fn session<'a>(
+    request: &'a pb::OutboundSession,
+    bad: &mut Vec<BadField>,
+) -> Option<SessionFacts<'a>> {
+    if let Some(text) = given(&request.server_ip) {
+        kept("session.server_ip", parse_address(text), bad);
+    }
+    let host_text = required(&request.host, "session.host", WRITE_HOST, bad)?;
+    let host = kept("session.host", host(host_text), bad)?;
+    Some(SessionFacts {
+        host,
+        host_text,
+        tls: request.tls.as_ref().map(tls),
+    })
+}
+
+/// A next hop by address or by name.
+fn host(text: &str) -> Result<Host, String> {
+    if let Ok(address) = parse_address(text) {
+        return Ok(Host::Address(address));
+    }
+    text.parse().map(Host::Name).map_err(|error| {
+        format!("neither an address nor a host name: {error}; leave out port and brackets")
+    })
+}
+
+fn tls(session: &pb::TlsSession) -> TlsFacts<'_> {
+    TlsFacts {
+        version: TlsVersion::observed(&session.version),
+        version_text: &session.version,
+        certificate: session.peer_certificate.as_ref().map(certificate),
+        certificate_unavailable: session.certificate_unavailable,
+    }
+}
+
+/// What a certificate shows: read from its octets where they were sent, else from the fields.
+pub(super) fn certificate(message: &pb::Certificate) -> CertificateFacts<'_> {
+    let trust = match message.trust() {
+        pb::CertificateTrust::Unspecified => Trust::Unknown,
+        pb::CertificateTrust::Trusted => Trust::Trusted,
+        pb::CertificateTrust::Untrusted => Trust::Untrusted,
+        pb::CertificateTrust::Expired => Trust::Expired,
+        pb::CertificateTrust::WrongPurpose => Trust::WrongPurpose,
+    };
+    if !message.der.is_empty() {
+        return certificate::facts(&message.der, trust, &message.trust_detail);
+    }
+    let names = match given(&message.common_name) {
+        Some(name) if message.dns_names.is_empty() => vec![NameFact::new(name)],
+        _ => message
+            .dns_names
+            .iter()
+            .map(|name| NameFact::new(&**name))
+            .collect(),
+    };
+    CertificateFacts {
+        trust,
+        trust_detail: &message.trust_detail,
+        names,
+        names_unavailable: message.alternative_names_unavailable,
+        sha256: fingerprint(&message.sha256),
+        spki_sha256: fingerprint(&message.spki_sha256),
+        unreadable: false,
+    }
+}
+
+fn fingerprint(text: &str) -> Option<Fingerprint> {
+    text.parse().ok()
+}
+
+/// The text, unless it is empty.
+pub(super) fn given(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn required<'a>(
+    text: &'a str,
+    field: &str,
+    write: &str,
+    bad: &mut Vec<BadField>,
+) -> Option<&'a str> {
+    if text.is_empty() {
+        bad.push(BadField {
+            field: field.to_owned(),
+            description: format!("required: {write}"),
+        });
+    }
+    given(text)
+}
+
+/// Unwraps `result`, or records why it failed and carries on.
+fn kept<T, E: ToString>(field: &str, result: Result<T, E>, bad: &mut Vec<BadField>) -> Option<T> {
+    result
+        .map_err(|error| {
+            bad.push(BadField {
+                field: field.to_owned(),
+                description: error.to_string(),
+            });
+        })
+        .ok()
+}
+
+const WRITE_CLIENT_IP: &str = "write the address of the sending server, like `192.0.2.1`";
+const WRITE_RCPT_TO: &str = "write one envelope recipient, or its domain";
+const WRITE_HOST: &str = "write the next hop's name as it was looked up, or its address; \
+                          before connecting leave out the whole session";
+
+#[cfg(test)]
+mod tests;

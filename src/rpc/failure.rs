@@ -1,0 +1,299 @@
+//! Calls that end with an error: the same failure as a gRPC status and as an answer in a stream.
+
+use std::{borrow::Cow, collections::HashMap, fmt};
+
+use prost::Message;
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::{facts::BadField, pb};
+use crate::policy::NotFound;
+
+/// Why a question has no answer. `docs/errors.md` says what a gateway does about each.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    code: Code,
+    reason: Cow<'static, str>,
+    message: Cow<'static, str>,
+    bad_fields: Vec<BadField>,
+}
+
+impl Failure {
+    /// The gateway wrote these fields wrongly; there is at least one.
+    pub(super) fn bad_fields(bad_fields: Vec<BadField>) -> Self {
+        let list: Vec<_> = bad_fields
+            .iter()
+            .map(|bad| format!("{}: {}", bad.field, bad.description))
+            .collect();
+        Self {
+            message: list.join("; ").into(),
+            bad_fields,
+            ..Self::new(Code::InvalidArgument, "FACT_INVALID", "")
+        }
+    }
+
+    /// No connector set answers.
+    pub(super) fn not_found(why: NotFound) -> Self {
+        let message = match why {
+            NotFound::Named => {
+                "no connector set has this name: compare `connector_set` with the names of the \
+                 connector files"
+            }
+            NotFound::Unnamed => {
+                "no connector set answers for this domain: name one in `connector_set`, add the \
+                 domain to the `accepted_domains` of one, or set a `default_set`"
+            }
+        };
+        Self::new(Code::NotFound, "CONNECTOR_SET_NOT_FOUND", message)
+    }
+
+    /// A message of a stream asks nothing.
+    pub(super) fn question_missing() -> Self {
+        let description = "set `inbound` or `outbound`: this service knows no other question";
+        Self {
+            bad_fields: vec![BadField {
+                field: "question".into(),
+                description: description.into(),
+            }],
+            ..Self::new(Code::InvalidArgument, "QUESTION_MISSING", description)
+        }
+    }
+
+    /// The server stops: another one answers.
+    pub(super) fn draining() -> Self {
+        Self::new(
+            Code::Unavailable,
+            "DRAINING",
+            "the server is stopping: ask the questions without an answer again on a new stream",
+        )
+    }
+
+    /// A bug of the server, of which the peer learns nothing.
+    pub(super) fn internal() -> Self {
+        Self::new(
+            Code::Internal,
+            "INTERNAL",
+            "a bug in the server: its log says more",
+        )
+    }
+
+    /// The caller's deadline passed before its request was complete.
+    pub(super) fn deadline_exceeded() -> Self {
+        let message = "the deadline of the call passed before its request was complete";
+        Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message)
+    }
+
+    fn new(code: Code, reason: &'static str, message: &'static str) -> Self {
+        Self {
+            code,
+            reason: reason.into(),
+            message: message.into(),
+            bad_fields: Vec::new(),
+        }
+    }
+
+    /// The gRPC status code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// The stable reason of its google.rpc.ErrorInfo; empty where a peer told none.
+    pub fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// What is wrong and what to do, in one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The fields that must be written otherwise.
+    pub fn fields(&self) -> &[BadField] {
+        &self.bad_fields
+    }
+
+    /// The failure of a question that is the field `outer` of another request.
+    pub(super) fn within(mut self, outer: &str) -> Self {
+        for bad in &mut self.bad_fields {
+            bad.field = format!("{outer}.{}", bad.field);
+        }
+        self
+    }
+
+    /// The failure as an answer in a stream.
+    pub(super) fn into_message(self) -> pb::CheckFailure {
+        let status = Status::from(self);
+        let details = tonic_types::Status::decode(status.details())
+            .unwrap_or_default()
+            .details;
+        pb::CheckFailure {
+            code: status.code().into(),
+            message: status.message().to_owned(),
+            details,
+        }
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        let mut details = ErrorDetails::with_error_info(failure.reason, DOMAIN, HashMap::new());
+        for bad in failure.bad_fields {
+            details.add_bad_request_violation(bad.field, bad.description);
+        }
+        Self::with_error_details(failure.code, failure.message, details)
+    }
+}
+
+impl From<&Status> for Failure {
+    /// What a status says: one of this service, or one of the transport, to which a reason is given.
+    fn from(status: &Status) -> Self {
+        let details = status.get_error_details();
+        let fields = details
+            .bad_request()
+            .into_iter()
+            .flat_map(|bad| &bad.field_violations);
+        let bad_fields = fields
+            .map(|bad| BadField {
+                field: bad.field.clone(),
+                description: bad.description.clone(),
+            })
+            .collect();
+        let told = details
+            .error_info()
+            .map(|info| Cow::Owned(info.reason.clone()));
+        let (reason, remedy) = of_transport(status);
+        let message = match (&told, status.message()) {
+            (None, "") => remedy.into(),
+            (_, message) => message.to_owned().into(),
+        };
+        Self {
+            code: status.code(),
+            reason: told.unwrap_or(reason.into()),
+            message,
+            bad_fields,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", code_name(self.code), self.message)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// True where nothing of this service made the status, so that it bears no details.
+pub(super) fn lacks_details(status: &Status) -> bool {
+    status.details().is_empty()
+}
+
+/// The reason of a status that the transport made, and what it says if it says nothing itself.
+fn of_transport(status: &Status) -> (&'static str, &'static str) {
+    match status.code() {
+        Code::Unimplemented if status.message().is_empty() => (
+            "METHOD_UNKNOWN",
+            "there is no such method: compare the service and its version with the contract",
+        ),
+        Code::Unimplemented => ("ENCODING_UNKNOWN", "send messages without compression"),
+        Code::OutOfRange => ("MESSAGE_TOO_LARGE", "the message is too large"),
+        Code::Internal => ("MESSAGE_INVALID", "the message cannot be read"),
+        Code::NotFound => ("SERVICE_UNKNOWN", "there is no such service"),
+        Code::DeadlineExceeded | Code::Cancelled => ("DEADLINE_EXCEEDED", "the call was given up"),
+        Code::Unavailable => ("UNREACHABLE", "the server cannot be reached"),
+        _ => ("TRANSPORT", "the transport refused the call"),
+    }
+}
+
+/// The name of a status code, as the gRPC specification writes it.
+pub(super) const fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "OK",
+        Code::Cancelled => "CANCELLED",
+        Code::Unknown => "UNKNOWN",
+        Code::InvalidArgument => "INVALID_ARGUMENT",
+        Code::DeadlineExceeded => "DEADLINE_EXCEEDED",
+        Code::NotFound => "NOT_FOUND",
+        Code::AlreadyExists => "ALREADY_EXISTS",
+        Code::PermissionDenied => "PERMISSION_DENIED",
+        Code::ResourceExhausted => "RESOURCE_EXHAUSTED",
+        Code::FailedPrecondition => "FAILED_PRECONDITION",
+        Code::Aborted => "ABORTED",
+        Code::OutOfRange => "OUT_OF_RANGE",
+        Code::Unimplemented => "UNIMPLEMENTED",
+        Code::Internal => "INTERNAL",
+        Code::Unavailable => "UNAVAILABLE",
+        Code::DataLoss => "DATA_LOSS",
+        Code::Unauthenticated => "UNAUTHENTICATED",
+    }
+}
+
+/// The domain of every google.rpc.ErrorInfo of this service.
+const DOMAIN: &str = "postern";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bad(field: &str) -> BadField {
+        BadField {
+            field: field.into(),
+            description: format!("write {field} well"),
+        }
+    }
+
+    #[test]
+    fn says_the_same_as_status_and_as_answer() {
+        for failure in [
+            Failure::bad_fields(vec![bad("client_ip"), bad("session.host")]),
+            Failure::bad_fields(vec![bad("client_ip")]).within("facts"),
+            Failure::not_found(NotFound::Named),
+            Failure::not_found(NotFound::Unnamed),
+            Failure::question_missing(),
+            Failure::draining(),
+            Failure::internal(),
+            Failure::deadline_exceeded(),
+        ] {
+            let status = Status::from(failure.clone());
+            assert_eq!(Failure::from(&status), failure);
+            assert_eq!(
+                status.get_error_details().error_info().unwrap().domain,
+                "postern"
+            );
+            let message = failure.clone().into_message();
+            assert_eq!(message.code, i32::from(status.code()));
+            assert_eq!(message.message, failure.message());
+            assert_eq!(
+                message.details.len(),
+                if failure.fields().is_empty() { 1 } else { 2 }
+            );
+        }
+    }
+
+    #[test]
+    fn names_each_bad_field() {
+        let failure = Failure::bad_fields(vec![bad("client_ip")]).within("facts");
+        assert_eq!(failure.fields()[0].field, "facts.client_ip");
+        assert_eq!(
+            failure.to_string(),
+            "INVALID_ARGUMENT: client_ip: write client_ip well"
+        );
+        let details = Status::from(failure).get_error_details();
+        assert_eq!(
+            details.bad_request().unwrap().field_violations[0].field,
+            "facts.client_ip"
+        );
+    }
+
+    #[test]
+    fn gives_the_transports_own_a_reason() {
+        let unknown = Failure::from(&Status::new(Code::Unimplemented, ""));
+        assert_eq!(unknown.reason(), "METHOD_UNKNOWN");
+        assert!(unknown.message().starts_with("there is no such method"));
+        let packed = Failure::from(&Status::unimplemented("Content is compressed with `zstd`"));
+        assert_eq!(packed.reason(), "ENCODING_UNKNOWN");
+        let large = Failure::from(&Status::out_of_range("decoded message length too large"));
+        assert_eq!(large.reason(), "MESSAGE_TOO_LARGE");
+        assert_eq!(Failure::from(&Status::data_loss("")).reason(), "TRANSPORT");
+    }
+}

@@ -1,0 +1,110 @@
+//! The answers of a `CheckStream`.
+//!
+//! They are pulled: a question is read when the transport takes another answer, and decided at
+//! once. The transport takes none while the peer's HTTP/2 window is full, so that a peer that does
+//! not read its answers is not read either. At most [`BATCH`] answers are given before they must
+//! be taken: no more questions of a stream are ever in work.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio_stream::Stream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tonic::{Code, Status, Streaming};
+
+use super::{
+    failure::{Failure, code_name},
+    pb,
+    service::Policy,
+};
+use crate::telemetry::Call;
+
+/// The answers to the questions of one stream.
+pub(super) struct Answers {
+    policy: Policy,
+    questions: Streaming<pb::CheckStreamRequest>,
+    drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Counts the stream as one call; none once it has ended.
+    call: Option<Call>,
+    /// How many answers were given since the transport last had to take them.
+    given: usize,
+}
+
+impl Answers {
+    /// Answers `questions` until they end or `drain` is cancelled.
+    pub(super) fn new(
+        policy: Policy,
+        questions: Streaming<pb::CheckStreamRequest>,
+        drain: CancellationToken,
+        call: Call,
+    ) -> Self {
+        let drain = Box::pin(drain.cancelled_owned());
+        Self {
+            policy,
+            questions,
+            drain,
+            call: Some(call),
+            given: 0,
+        }
+    }
+
+    fn end(&mut self, code: Code) {
+        if let Some(call) = self.call.take() {
+            call.finish(code_name(code));
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) -> Status {
+        self.end(failure.code());
+        failure.into()
+    }
+}
+
+impl Stream for Answers {
+    type Item = Result<pb::CheckStreamResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.call.is_none() {
+            return Poll::Ready(None);
+        }
+        // Why first: every question that was read has been answered, and no more are read.
+        if self.drain.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Some(Err(self.fail(Failure::draining()))));
+        }
+        if self.given == BATCH {
+            self.given = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        match Pin::new(&mut self.questions).poll_next(context) {
+            Poll::Pending => {
+                self.given = 0;
+                Poll::Pending
+            }
+            Poll::Ready(None) => {
+                self.end(Code::Ok);
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Ok(question))) => {
+                self.given += 1;
+                Poll::Ready(Some(Ok(self.policy.answer_in_stream(question))))
+            }
+            Poll::Ready(Some(Err(status))) => {
+                Poll::Ready(Some(Err(self.fail(Failure::from(&status)))))
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answers")
+            .field("given", &self.given)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many questions of a stream may be in work.
+const BATCH: usize = 256;

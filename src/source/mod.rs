@@ -1,0 +1,25 @@
+//! Where connector sets come from: the files of a directory, read at start and at each save.
+//!
+//! What is broken, gone or unreadable keeps its last good set: policy never disappears by
+//! accident. A set goes only by `retired = true`.
+
+mod changes;
+mod file;
+mod held;
+mod journal;
+mod lifted;
+mod load;
+mod reload;
+mod settle;
+mod start;
+mod statement;
+mod trail;
+mod watch;
+
+pub use changes::{Connectors, Difference, Names};
+pub use file::{Content, Digest, Directory, File};
+pub use journal::{Event, Events, Problem};
+pub use lifted::lifted;
+pub use reload::{Reload, ReloadError};
+pub use start::{Checked, StartError};
+pub use watch::Ended;

@@ -1,0 +1,131 @@
+//! What is in force, as JSON.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::SystemTime,
+};
+
+use serde::Serialize;
+
+use crate::{
+    live::{self, Snapshot},
+    telemetry::connector_counts,
+};
+
+/// The page of `/status`. Times are RFC 3339 in UTC; a set that never was good shows its fault
+/// alone.
+#[derive(Debug, Serialize)]
+pub(super) struct Page<'a> {
+    version: &'static str,
+    started: String,
+    /// As `/readyz` says.
+    ready: bool,
+    /// The fault of the connectors' directory itself.
+    directory_fault: Option<Fault<'a>>,
+    /// By name; those that are retired and those that never were good, too.
+    connector_sets: Vec<Set<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Set<'a> {
+    name: &'a str,
+    #[serde(flatten)]
+    in_force: Option<InForce<'a>>,
+    loaded_at: Option<String>,
+    fault: Option<Fault<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct InForce<'a> {
+    digest: &'a str,
+    mode: &'a str,
+    retired: bool,
+    stale: bool,
+    accepted_domains: Vec<String>,
+    /// By direction, then by the mode that holds.
+    connectors: BTreeMap<&'a str, BTreeMap<&'a str, u64>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Fault<'a> {
+    place: &'a str,
+    code: &'a str,
+    message: &'a str,
+    since: String,
+}
+
+impl<'a> Page<'a> {
+    /// What `snapshot` says, in a process that began at `started`.
+    pub(super) fn new(snapshot: &'a Snapshot, ready: bool, started: SystemTime) -> Self {
+        let in_force = snapshot
+            .catalog
+            .entries()
+            .iter()
+            .map(|entry| entry.set.name());
+        let read = snapshot.status.keys().map(String::as_str);
+        let names: BTreeSet<_> = in_force.chain(read).collect();
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            started: time(started),
+            ready,
+            directory_fault: snapshot.directory_fault.as_ref().map(Fault::new),
+            connector_sets: names
+                .into_iter()
+                .map(|name| Set::new(snapshot, name))
+                .collect(),
+        }
+    }
+}
+
+impl<'a> Set<'a> {
+    fn new(snapshot: &'a Snapshot, name: &'a str) -> Self {
+        let status = snapshot.status.get(name);
+        Self {
+            name,
+            in_force: InForce::new(snapshot, name),
+            loaded_at: status.and_then(|status| status.loaded_at).map(time),
+            fault: status
+                .and_then(|status| status.fault.as_ref())
+                .map(Fault::new),
+        }
+    }
+}
+
+impl<'a> InForce<'a> {
+    fn new(snapshot: &'a Snapshot, name: &str) -> Option<Self> {
+        let entry = snapshot.catalog.get(name)?;
+        let mut connectors = BTreeMap::<_, BTreeMap<_, _>>::new();
+        for (direction, mode, count) in connector_counts(&entry.set) {
+            connectors.entry(direction).or_default().insert(mode, count);
+        }
+        Some(Self {
+            digest: entry.set.digest(),
+            mode: entry.set.mode().as_str(),
+            retired: entry.set.is_retired(),
+            stale: entry.stale,
+            accepted_domains: entry.claims.iter().map(ToString::to_string).collect(),
+            connectors,
+        })
+    }
+}
+
+impl<'a> Fault<'a> {
+    fn new(fault: &'a live::Fault) -> Self {
+        let live::Fault {
+            place,
+            code,
+            message,
+            since,
+        } = fault;
+        Self {
+            place,
+            code,
+            message,
+            since: time(*since),
+        }
+    }
+}
+
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(at).to_string()
+}

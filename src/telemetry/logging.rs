@@ -1,0 +1,82 @@
+//! Logs: for people where a terminal reads them, as JSON lines where a program does.
+
+use std::{
+    env,
+    io::{self, IsTerminal},
+    panic::{self, PanicHookInfo},
+};
+
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
+
+/// Starts logging to standard error, as `RUST_LOG` asks; without it what is worth knowing in
+/// operation. Colours only on a terminal, and not where `NO_COLOR` is set (no-color.org).
+///
+/// The first call counts; later ones change nothing.
+pub fn init() {
+    let asked = env::var(VARIABLE).ok().filter(|asked| !asked.is_empty());
+    let (filter, refused) = filter(asked.as_deref());
+    let people = io::stderr().is_terminal();
+    let format = if people {
+        let plain = env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
+        let colours = !plain && env::var_os("TERM").is_none_or(|term| term != "dumb");
+        fmt::layer()
+            .with_writer(io::stderr)
+            .with_ansi(colours)
+            .with_target(false)
+            .boxed()
+    } else {
+        fmt::layer()
+            .with_writer(io::stderr)
+            .json()
+            .flatten_event(true)
+            .boxed()
+    };
+    let subscriber = tracing_subscriber::registry().with(filter).with(format);
+    if subscriber.try_init().is_err() {
+        return;
+    }
+    panic::set_hook(Box::new(log_panic));
+    if let Some(error) = refused {
+        tracing::warn!(%error, "`{VARIABLE}` cannot be read: write a level, like `info` or `debug`");
+    }
+}
+
+/// A panic is one event like any other, so that nobody reads it as a broken line of JSON.
+fn log_panic(panic: &PanicHookInfo<'_>) {
+    let place = panic.location().map(ToString::to_string);
+    tracing::error!(
+        place,
+        panic = panic.payload_as_str(),
+        "panicked: this is a bug"
+    );
+}
+
+/// The filter that is asked for, and what is wrong where it cannot be read; then the usual one.
+fn filter(asked: Option<&str>) -> (EnvFilter, Option<ParseError>) {
+    match asked.map(|asked| EnvFilter::builder().parse(asked)) {
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (EnvFilter::new(USUAL), Some(error)),
+        None => (EnvFilter::new(USUAL), None),
+    }
+}
+
+const VARIABLE: &str = "RUST_LOG";
+
+/// Below us only what needs somebody's attention.
+const USUAL: &str = "warn,postern=info";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_is_said() {
+        assert!(filter(None).1.is_none());
+        assert!(filter(Some("debug,h2=warn")).1.is_none());
+        let (usual, refused) = filter(Some("postern=loud"));
+        assert!(refused.is_some());
+        assert_eq!(usual.to_string(), EnvFilter::new(USUAL).to_string());
+    }
+}

@@ -1,0 +1,264 @@
+//! What is counted, and where: calls, decisions, reloads.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    exposition::{self, Format},
+    tally::{Counts, Durations, Names, Room},
+};
+use crate::{
+    live::Snapshot,
+    policy::{Decision, Reason, Verdict},
+};
+
+/// The counters of the process; a clone counts into the same ones.
+///
+/// Counting takes no lock, and an acceptance costs a few atomic additions.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics(Arc<Tallies>);
+
+impl Metrics {
+    /// Counters that all stand at zero.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Watches one call of `rpc`. It is counted when the observer is dropped: as cancelled, unless
+    /// the call was finished.
+    pub fn call(&self, rpc: Rpc) -> Call {
+        Call {
+            metrics: self.clone(),
+            rpc,
+            code: "CANCELLED",
+        }
+    }
+
+    /// Counts a decision that was given to a gateway: by the connector set `set`, or by none where
+    /// none could be chosen, in the time `took`.
+    pub fn decided(&self, rpc: Rpc, set: Option<&str>, decision: &Decision<'_>, took: Duration) {
+        let tallies = &*self.0;
+        if let Some(durations) = tallies.took.get(rpc as usize) {
+            durations.add(took);
+        }
+        tallies.set(set.unwrap_or_default(), |tally| {
+            if let Some(verdicts) = tally.decisions.get(rpc as usize) {
+                verdicts.add(decision.verdict as usize);
+            }
+            for rejection in &decision.rejections {
+                tally.connectors.with(
+                    rejection.connector.unwrap_or_default(),
+                    &tallies.connectors_left,
+                    |connector| connector.rejections.add(rejection.reason as usize),
+                );
+            }
+            if let Some(report) = &decision.if_enforced {
+                tally.connectors.with(
+                    report.connector.map_or("", |connector| connector.name),
+                    &tallies.connectors_left,
+                    |connector| {
+                        if let Some(verdicts) = connector.reports.get(decision.verdict as usize) {
+                            verdicts.add(report.verdict as usize);
+                        }
+                    },
+                );
+            }
+        });
+    }
+
+    /// Counts what became of a text of the connector set `set` that was read.
+    pub fn reloaded(&self, set: &str, result: ReloadResult) {
+        self.0.set(set, |tally| tally.reloads.add(result as usize));
+    }
+
+    /// The page that a scraper reads. What it says about connector sets is taken from `snapshot`,
+    /// so that it is never older than the decisions.
+    pub fn encode(&self, snapshot: Arc<Snapshot>, format: Format) -> String {
+        exposition::page(Arc::clone(&self.0), snapshot, format)
+    }
+}
+
+/// Counts one call when it is dropped, however it ended.
+#[derive(Debug)]
+#[must_use = "the call is counted when this is dropped"]
+pub struct Call {
+    metrics: Metrics,
+    rpc: Rpc,
+    code: &'static str,
+}
+
+impl Call {
+    /// The call was answered with the gRPC status `code`: "OK", "INVALID_ARGUMENT" and so on.
+    pub fn finish(mut self, code: &'static str) {
+        self.code = code;
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let at = CODES
+            .iter()
+            .position(|code| *code == self.code)
+            .unwrap_or(UNKNOWN);
+        if let Some(codes) = self.metrics.0.calls.get(self.rpc as usize) {
+            codes.add(at);
+        }
+    }
+}
+
+/// The calls of the contract.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Rpc {
+    /// May this mail to us pass?
+    CheckInbound,
+    /// How is this mail to be delivered, and may it be over this session?
+    CheckOutbound,
+    /// Many questions over one stream.
+    CheckStream,
+    /// Why an inbound decision is as it is.
+    ExplainInbound,
+    /// Why an outbound decision is as it is.
+    ExplainOutbound,
+}
+
+impl Rpc {
+    /// Every call, in order.
+    pub const ALL: [Self; 5] = [
+        Self::CheckInbound,
+        Self::CheckOutbound,
+        Self::CheckStream,
+        Self::ExplainInbound,
+        Self::ExplainOutbound,
+    ];
+
+    /// Its name in the contract, metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CheckInbound => "CheckInbound",
+            Self::CheckOutbound => "CheckOutbound",
+            Self::CheckStream => "CheckStream",
+            Self::ExplainInbound => "ExplainInbound",
+            Self::ExplainOutbound => "ExplainOutbound",
+        }
+    }
+
+    /// True where its answers are decisions that a gateway acts on.
+    pub const fn decides(self) -> bool {
+        match self {
+            Self::CheckInbound | Self::CheckOutbound | Self::CheckStream => true,
+            Self::ExplainInbound | Self::ExplainOutbound => false,
+        }
+    }
+}
+
+/// What became of a text of a connector set.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum ReloadResult {
+    /// The set is gone for good: it was retired, and its file went.
+    Forgotten,
+    /// It is in force.
+    Loaded,
+    /// It is not in force; the last good one, where there is one, still is.
+    Refused,
+}
+
+impl ReloadResult {
+    /// Every result, in order.
+    pub(super) const ALL: [Self; 3] = [Self::Forgotten, Self::Loaded, Self::Refused];
+
+    /// The word for it in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Forgotten => "forgotten",
+            Self::Loaded => "loaded",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// All counters.
+#[derive(Debug)]
+pub(super) struct Tallies {
+    /// By call, then by status code as [`CODES`] has them.
+    pub(super) calls: [Counts<{ CODES.len() }>; Rpc::ALL.len()],
+    /// By call.
+    pub(super) took: [Durations; Rpc::ALL.len()],
+    /// By name of the connector set; the empty name stands for no set.
+    pub(super) sets: Names<SetTally>,
+    sets_left: Room,
+    connectors_left: Room,
+}
+
+impl Tallies {
+    fn set(&self, name: &str, add: impl FnOnce(&SetTally)) {
+        self.sets.with(name, &self.sets_left, add);
+    }
+}
+
+impl Default for Tallies {
+    fn default() -> Self {
+        Self {
+            calls: Default::default(),
+            took: Default::default(),
+            sets: Names::default(),
+            sets_left: Room::new(SETS),
+            connectors_left: Room::new(CONNECTORS),
+        }
+    }
+}
+
+/// The counters of one connector set.
+#[derive(Debug, Default)]
+pub(super) struct SetTally {
+    /// By call, then by verdict.
+    pub(super) decisions: [Counts<{ VERDICTS.len() }>; Rpc::ALL.len()],
+    /// By result.
+    pub(super) reloads: Counts<{ ReloadResult::ALL.len() }>,
+    /// By name of the connector; the empty name stands for no connector.
+    pub(super) connectors: Names<ConnectorTally>,
+}
+
+/// The counters of one connector.
+#[derive(Debug, Default)]
+pub(super) struct ConnectorTally {
+    /// By reason.
+    pub(super) rejections: Counts<{ Reason::ALL.len() }>,
+    /// By the verdict in force, then by the one there would be.
+    pub(super) reports: [Counts<{ VERDICTS.len() }>; VERDICTS.len()],
+}
+
+/// The gRPC status codes by their numbers.
+pub(super) const CODES: [&str; 17] = [
+    "OK",
+    "CANCELLED",
+    "UNKNOWN",
+    "INVALID_ARGUMENT",
+    "DEADLINE_EXCEEDED",
+    "NOT_FOUND",
+    "ALREADY_EXISTS",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "FAILED_PRECONDITION",
+    "ABORTED",
+    "OUT_OF_RANGE",
+    "UNIMPLEMENTED",
+    "INTERNAL",
+    "UNAVAILABLE",
+    "DATA_LOSS",
+    "UNAUTHENTICATED",
+];
+
+/// The verdicts in the order in which they are counted.
+pub(super) const VERDICTS: [Verdict; 4] = [
+    Verdict::Accept,
+    Verdict::Conditional,
+    Verdict::Defer,
+    Verdict::Reject,
+];
+
+const UNKNOWN: usize = 2;
+
+/// How many connector sets are counted by name; those that come later are counted together.
+const SETS: usize = 1_000;
+
+/// How many connectors of all sets are counted by name; those that come later are counted together.
+const CONNECTORS: usize = 1_000;

@@ -1,0 +1,9 @@
+//! What the process says about itself: metrics and logs.
+
+mod exposition;
+pub mod logging;
+mod metrics;
+mod tally;
+
+pub use exposition::{Format, connector_counts};
+pub use metrics::{Call, Metrics, ReloadResult, Rpc};

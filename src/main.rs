@@ -1,2 +1,7 @@
-//! The `postern` command.
-fn main() {}
+//! Postern: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    postern::cli::run(std::env::args_os())
+}

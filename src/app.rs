@@ -1,0 +1,378 @@
+//! The composition root: builds the service, watches over its parts, and stops it in order.
+
+mod parts;
+mod signals;
+
+use std::{
+    error::Error,
+    fmt::Write as _,
+    io::{self, ErrorKind},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use tokio::{net::TcpListener, runtime, time};
+use tokio_util::sync::CancellationToken;
+
+pub use self::parts::Fault;
+use self::{
+    parts::{Part, Parts},
+    signals::Signals,
+};
+use crate::{
+    admin::{Admin, Ready},
+    config::{render, settings::Settings},
+    live::{Live, Snapshot},
+    rpc::server::{self, Stages},
+    source::{Reload, StartError},
+    telemetry::{Metrics, logging},
+};
+
+/// Serves with `settings` until a signal stops the process; `from` says where they come from.
+///
+/// Everything must be good before a port is opened, and both ports before a call is answered.
+pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
+    let started = SystemTime::now();
+    logging::init();
+    let metrics = Metrics::new();
+    let (reload, live) =
+        Reload::start(settings, metrics.clone()).map_err(|error| AppError::Connectors {
+            directory: settings.connectors.clone(),
+            error,
+        })?;
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(AppError::Runtime)?;
+    let app = App {
+        settings,
+        from,
+        started,
+        metrics,
+        live,
+    };
+    let ended = runtime.block_on(app.serve(reload));
+    // Reading a directory that does not answer must not keep the process alive.
+    runtime.shutdown_timeout(LAST_WAIT);
+    ended
+}
+
+/// Why the service could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The connectors are not as they must be.
+    #[error("the connectors in `{}` cannot be used: mend what is shown", directory.display())]
+    Connectors {
+        /// Where they are.
+        directory: PathBuf,
+        /// All that is wrong.
+        error: StartError,
+    },
+    /// A port could not be opened.
+    #[error("cannot listen on `{address}` for {purpose}: {}", remedy(cause, flag))]
+    Listen {
+        /// The address and port.
+        address: SocketAddr,
+        /// Who asks there.
+        purpose: &'static str,
+        /// The flag that says another one.
+        flag: &'static str,
+        /// What the system says.
+        cause: io::Error,
+    },
+    /// A part of the service ended by itself.
+    #[error("{0}")]
+    Part(Fault),
+    /// No threads.
+    #[error("the threads of the service could not be started: {0}")]
+    Runtime(io::Error),
+    /// Without signals nobody could stop it.
+    #[error("signals cannot be received: {0}")]
+    Signals(io::Error),
+}
+
+impl AppError {
+    /// What the process says to who started it: 78 where its configuration has to be mended
+    /// (EX_CONFIG), else 1.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Connectors { .. } => 78,
+            Self::Listen { .. } | Self::Part(_) | Self::Runtime(_) | Self::Signals(_) => 1,
+        }
+    }
+
+    /// All that was found in files, with carets; empty where that is not what is wrong.
+    pub fn findings(&self, colour: bool) -> String {
+        let Self::Connectors { directory, error } = self else {
+            return String::new();
+        };
+        let checked = error.checked().iter();
+        checked
+            .map(|checked| {
+                let whole = Path::new(&checked.name) == directory;
+                let path = if whole {
+                    directory.clone()
+                } else {
+                    directory.join(&checked.name)
+                };
+                let path = path.display().to_string();
+                render::carets(&path, &checked.text, &checked.findings, colour)
+            })
+            .collect()
+    }
+}
+
+/// A service that is about to run.
+struct App<'a> {
+    settings: &'a Settings,
+    from: &'a str,
+    started: SystemTime,
+    metrics: Metrics,
+    live: Arc<Live>,
+}
+
+impl App<'_> {
+    async fn serve(self, reload: Reload) -> Result<(), AppError> {
+        let mut signals = Signals::new().map_err(AppError::Signals)?;
+        let (gateways, listens) = listen(self.settings.listen, "gateways", "--listen").await?;
+        let (operators, admin_listens) =
+            listen(self.settings.admin_listen, "operators", "--admin-listen").await?;
+
+        let (ready, stages, stop) = (
+            Ready::default(),
+            Stages::default(),
+            CancellationToken::new(),
+        );
+        let live = Arc::clone(&self.live);
+        let admin = Admin::new(
+            Arc::clone(&live),
+            self.metrics.clone(),
+            ready.clone(),
+            self.started,
+        );
+        let mut parts = Parts::default();
+        parts.spawn(
+            Part::Reload,
+            &stop,
+            reload.run(Arc::clone(&live), stop.clone()),
+        );
+        parts.spawn(Part::Admin, &stop, admin.serve(operators, stop.clone()));
+        let server = server::serve(gateways, live, self.metrics.clone(), stages.clone());
+        parts.spawn(Part::Server, &stages.drain, server);
+        ready.set(true);
+        self.announce(listens, admin_listens);
+
+        tokio::select! {
+            signal = signals.next() => {
+                tracing::info!(signal, "stopping; a second signal stops at once");
+            }
+            () = parts.fault() => tracing::error!("stopping, since a part of the service ended"),
+        }
+        ready.set(false);
+        stages.not_serving.cancel();
+        self.drain(&mut signals, &mut parts, &stages).await;
+        stages.drain.cancel();
+        stages.cut.cancel();
+        stop.cancel();
+        parts.end(LAST_WAIT).await;
+        tracing::info!("stopped");
+        parts
+            .into_fault()
+            .map_or(Ok(()), |fault| Err(AppError::Part(fault)))
+    }
+
+    /// Lets the load balancers look elsewhere, then the calls in flight finish; not for longer than
+    /// the settings allow, and not once there is a further signal.
+    async fn drain(&self, signals: &mut Signals, parts: &mut Parts, stages: &Stages) {
+        let Settings {
+            drain_delay,
+            drain_deadline,
+            ..
+        } = *self.settings;
+        tokio::select! {
+            () = time::sleep(drain_delay) => {}
+            () = parts.ended(Part::Server) => return,
+            signal = signals.next() => return tracing::warn!(signal, "stopping at once"),
+        }
+        let began = Instant::now();
+        tracing::info!("draining");
+        stages.drain.cancel();
+        tokio::select! {
+            () = parts.ended(Part::Server) => {
+                tracing::info!(took = ?began.elapsed(), "drained");
+            }
+            () = time::sleep(drain_deadline) => {
+                tracing::warn!("what was still open at the deadline is cut");
+            }
+            signal = signals.next() => tracing::warn!(signal, "what is still open is cut"),
+        }
+    }
+
+    /// The one line that says what is running.
+    fn announce(&self, listen: SocketAddr, admin_listen: SocketAddr) {
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"),
+            %listen,
+            %admin_listen,
+            settings = self.from,
+            connectors = %self.settings.connectors.display(),
+            sets = self.live.with(sets),
+            "serving"
+        );
+    }
+}
+
+/// The names of the sets with their digests: `contoso=0123456789abcdef fabrikam=...`.
+fn sets(snapshot: &Snapshot) -> String {
+    let entries = snapshot.catalog.entries();
+    let mut text = String::new();
+    for set in entries.iter().take(MOST_SETS).map(|entry| &entry.set) {
+        let blank = if text.is_empty() { "" } else { " " };
+        write!(text, "{blank}{}={}", set.name(), set.digest()).unwrap_or_default();
+    }
+    if let Some(more) = entries
+        .len()
+        .checked_sub(MOST_SETS)
+        .filter(|more| *more > 0)
+    {
+        write!(text, " and {more} more").unwrap_or_default();
+    }
+    text
+}
+
+/// Opens a port, and says which where the system was to choose one. It is ours alone: nothing here
+/// asks to share it with another process.
+async fn listen(
+    address: SocketAddr,
+    purpose: &'static str,
+    flag: &'static str,
+) -> Result<(TcpListener, SocketAddr), AppError> {
+    let refused = |cause| AppError::Listen {
+        address,
+        purpose,
+        flag,
+        cause,
+    };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok((listener, address))
+}
+
+/// What to do about a port that could not be opened.
+fn remedy(cause: &io::Error, flag: &str) -> String {
+    match cause.kind() {
+        ErrorKind::AddrInUse => {
+            format!(
+                "something listens there already; stop it, or choose another port with `{flag}`"
+            )
+        }
+        ErrorKind::AddrNotAvailable => {
+            format!("this machine does not have that address; choose another one with `{flag}`")
+        }
+        ErrorKind::PermissionDenied => format!(
+            "this user may not open that port; choose one above 1023 with `{flag}`, or grant \
+             CAP_NET_BIND_SERVICE"
+        ),
+        _ => format!("{cause}; choose another address with `{flag}`"),
+    }
+}
+
+/// `error` and what caused it, in one line.
+fn line_of(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !line.contains(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        cause = error.source();
+    }
+    line
+}
+
+/// How long the last of the work may take, once everything has been told to end.
+const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// How many sets the line about the start names.
+const MOST_SETS: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_port_that_is_taken_is_an_error() {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let (_held, address) = listen(any, "gateways", "--listen").await.unwrap();
+        assert_ne!(address.port(), 0);
+        let error = listen(address, "operators", "--admin-listen")
+            .await
+            .unwrap_err();
+        assert_eq!(error.exit_code(), 1);
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "cannot listen on `{address}` for operators: something listens there already; \
+                 stop it, or choose another port with `--admin-listen`"
+            )
+        );
+        assert_eq!(error.findings(false), "");
+    }
+
+    #[tokio::test]
+    async fn an_address_of_another_machine_is_an_error() {
+        let address = "192.0.2.1:1".parse().unwrap();
+        let error = listen(address, "gateways", "--listen").await.unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "cannot listen on `192.0.2.1:1` for gateways: this machine does not have that \
+             address; choose another one with `--listen`"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("contoso.toml");
+        std::fs::write(&file, "version = 1\ntsl = true\n[end]\n").unwrap();
+        let settings = Settings {
+            connectors: directory.path().into(),
+            ..Settings::default()
+        };
+        let error = Reload::start(&settings, Metrics::new()).unwrap_err();
+        let error = AppError::Connectors {
+            directory: settings.connectors,
+            error,
+        };
+        assert_eq!(error.exit_code(), 78);
+        assert!(
+            error
+                .findings(false)
+                .contains(&format!("[{}:2:1]", file.display()))
+        );
+        assert!(
+            error
+                .to_string()
+                .ends_with("cannot be used: mend what is shown")
+        );
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("no watch")]
+        struct Cause(#[source] io::Error);
+
+        #[derive(Debug, thiserror::Error)]
+        #[error("no reload: {0}")]
+        struct Fault(#[source] Cause);
+
+        let error = Fault(Cause(io::Error::other("too many")));
+        assert_eq!(line_of(&error), "no reload: no watch: too many");
+    }
+}

@@ -1,0 +1,123 @@
+//! `postern check`: what is wrong with connectors and settings, and where.
+
+mod report;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use self::report::Report;
+use super::{
+    Context, Format,
+    exit::{Exit, Stop},
+    output::Progress,
+    sets::Reading,
+    settings::{Flags, SettingsError},
+};
+
+/// What `postern check` is called with.
+#[derive(Args, Debug)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct CheckArgs {
+    /// Connector sets, or directories of them; without one the settings, and the connectors'
+    /// directory that they name
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Warnings count as errors
+    #[arg(long)]
+    deny_warnings: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
+    format: Format,
+}
+
+impl CheckArgs {
+    /// Checks the files.
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<Exit, Stop> {
+        let mut report = Report::default();
+        if self.paths.is_empty() {
+            check_all(context, &mut report)?;
+        } else {
+            check_paths(&self.paths, context, &mut report)?;
+        }
+        match self.format {
+            Format::Human => context.output.print(&report.human(context.output.ink())),
+            Format::Json => context.output.line(&format!("{:#}", report.json())),
+        }
+        let bad = report.errors() > 0 || (self.deny_warnings && report.warnings() > 0);
+        Ok(if bad { Exit::Failure } else { Exit::Success })
+    }
+}
+
+/// The settings, and the connectors that a service would start with.
+fn check_all(context: &Context<'_>, report: &mut Report) -> Result<(), Stop> {
+    let resolved = match context.resolve(Flags::default()) {
+        Ok(resolved) => resolved,
+        Err(SettingsError::Findings {
+            file,
+            text,
+            findings,
+        }) => {
+            report.add_file(file.display().to_string(), text, findings);
+            return Ok(());
+        }
+        Err(error) => return Err(context.no_settings(&error, Exit::Failure)),
+    };
+    let settings = resolved.settings;
+    let progress = Progress::begin();
+    let told = |done: usize, total: usize| progress.show(done, total);
+    let default_set = settings.default_set.as_deref();
+    report.add(Reading::directory(&settings.connectors, default_set, &told));
+    Ok(())
+}
+
+/// Directories, each for itself, and files with what is beside them.
+fn check_paths(paths: &[PathBuf], context: &Context<'_>, report: &mut Report) -> Result<(), Stop> {
+    let mut directories = BTreeSet::new();
+    let mut files: BTreeMap<&Path, BTreeSet<String>> = BTreeMap::new();
+    for path in paths {
+        if path.is_dir() {
+            directories.insert(path);
+            continue;
+        }
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned());
+        let name = name.ok_or_else(|| {
+            Stop::usage(format!(
+                "`{}` does not exist: name files or directories of connector sets",
+                path.display()
+            ))
+        })?;
+        files
+            .entry(path.parent().unwrap_or_else(|| Path::new("")))
+            .or_default()
+            .insert(name);
+    }
+    let progress = Progress::begin();
+    let told = |done: usize, total: usize| progress.show(done, total);
+    for directory in &directories {
+        report.add(Reading::directory(directory, None, &told));
+    }
+    for (directory, names) in files {
+        if !directories.iter().any(|known| **known == *directory) {
+            report.add(Reading::files(directory, &names, true, &told).map_err(Stop::usage)?);
+        }
+    }
+    Ok(())
+}
+
+const EXAMPLES: &str = "\
+It reads exactly as `postern serve` does: what passes here is taken up there. A set that is checked
+alone is compared with those beside it, which must not accept the same domains.
+
+Examples:
+  postern check
+  postern check connectors/contoso.toml
+  postern check --deny-warnings /etc/postern/connectors
+  postern check --format json | jq '.findings[] | select(.severity == \"error\")'
+
+Exit codes: 0 no errors, 1 errors (with --deny-warnings: or warnings), 2 wrong call.";

@@ -1,8 +1,16 @@
 //! The integration tests, one binary.
 
 #[cfg(test)]
+mod cases;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod naive;
 #[cfg(test)]
+mod reloading;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
 mod sentences;
+#[cfg(test)]
+mod stopping;

@@ -1,0 +1,247 @@
+//! Every finding that a connector set, a settings file or a pair of sets can have, from a file that
+//! has it: what is said, where, and what is advised.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+use postern::config::{
+    self, Outcome,
+    finding::{Finding, Severity},
+    load_str,
+    render::carets,
+    settings::Settings,
+};
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+
+/// The words of connector sets that look like codes.
+const WORDS: [&str; 2] = ["address-and-certificate", "address-or-certificate"];
+
+#[test]
+fn every_bad_set_is_refused_for_its_one_fault() {
+    let mut faults = Vec::new();
+    for (name, text) in files("tests/config/bad") {
+        let Outcome { set, findings } = load_str(&name, &text);
+        assert_eq!(
+            set.is_none(),
+            findings.iter().any(Finding::is_error),
+            "{name}"
+        );
+        faults.extend(fault("bad", Severity::Error, &name, &text, &findings));
+    }
+    assert!(faults.is_empty(), "{}", faults.concat());
+}
+
+#[test]
+fn every_warning_leaves_the_set_good() {
+    let mut faults = Vec::new();
+    for (name, text) in files("tests/config/warn") {
+        let Outcome { set, findings } = load_str(&name, &text);
+        assert_eq!(
+            set.is_none(),
+            findings.iter().any(Finding::is_error),
+            "{name}"
+        );
+        faults.extend(fault("warn", Severity::Warning, &name, &text, &findings));
+    }
+    assert!(faults.is_empty(), "{}", faults.concat());
+}
+
+#[test]
+fn every_good_set_is_taken_without_a_word() {
+    let shipped = files("config/connectors");
+    for (name, text) in files("tests/config/good").into_iter().chain(shipped) {
+        let Outcome { set, findings } = load_str(&name, &text);
+        assert!(
+            findings.is_empty(),
+            "{}",
+            carets(&name, &text, &findings, false)
+        );
+        assert!(set.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn every_bad_settings_file_is_refused_for_its_one_fault() {
+    let mut faults = Vec::new();
+    for (name, text) in files("tests/config/settings") {
+        let findings = Settings::from_toml(&text).expect_err(&name);
+        faults.extend(fault("settings", Severity::Error, &name, &text, &findings));
+    }
+    assert!(faults.is_empty(), "{}", faults.concat());
+}
+
+#[test]
+fn sets_that_overlap_are_told_of_each_other() {
+    let files: Vec<_> = files("tests/config/overlap").into_iter().collect();
+    let sets: Vec<_> = files
+        .iter()
+        .map(|(name, text)| load_str(name, text).set.unwrap())
+        .collect();
+    let sets: Vec<_> = sets.iter().map(AsRef::as_ref).collect();
+    let overlaps = config::overlaps(&sets);
+    assert_eq!(overlaps.len(), 1);
+    for overlap in overlaps {
+        let places = [overlap.one.0, overlap.other.0];
+        for (finding, place) in overlap.findings(&sets).into_iter().zip(places) {
+            let (name, text) = &files[place];
+            snapshot(
+                "overlap",
+                name,
+                &carets(&format!("{name}.toml"), text, &[finding], false),
+            );
+        }
+    }
+}
+
+#[test]
+fn many_faults_are_found_in_one_run() {
+    let text = fs::read_to_string(Path::new(ROOT).join("tests/config/many.toml")).unwrap();
+    let findings = load_str("many", &text).findings;
+    snapshot(
+        "many",
+        "many",
+        &carets("many.toml", &text, &findings, false),
+    );
+}
+
+#[test]
+fn every_code_has_a_file_that_causes_it() {
+    let mut causes: BTreeSet<String> = BTreeSet::from(["accepted-overlap".to_owned()]);
+    for folder in ["bad", "warn"] {
+        for (name, text) in files(&format!("tests/config/{folder}")) {
+            causes.extend(
+                load_str(&name, &text)
+                    .findings
+                    .iter()
+                    .map(|finding| finding.code.to_owned()),
+            );
+        }
+    }
+    for (name, text) in files("tests/config/settings") {
+        let findings = Settings::from_toml(&text).expect_err(&name);
+        causes.extend(findings.iter().map(|finding| finding.code.to_owned()));
+    }
+    let codes = codes_in(&Path::new(ROOT).join("src/config"));
+    assert!(codes.len() > 50, "the codes are no longer found: {codes:?}");
+    let without: Vec<_> = codes.difference(&causes).collect();
+    assert!(
+        without.is_empty(),
+        "no file in tests/config causes {without:?}"
+    );
+    let unknown: Vec<_> = causes.difference(&codes).collect();
+    assert!(
+        unknown.is_empty(),
+        "the test does not find where {unknown:?} is written"
+    );
+}
+
+#[test]
+fn every_snapshot_has_its_file() {
+    for folder in ["bad", "settings", "warn"] {
+        let names: BTreeSet<_> = files(&format!("tests/config/{folder}"))
+            .into_keys()
+            .collect();
+        let shown = fs::read_dir(Path::new(ROOT).join("tests/it/snapshots").join(folder)).unwrap();
+        for shown in shown {
+            let shown = shown.unwrap().file_name().into_string().unwrap();
+            let name = shown.split(".snap").next().unwrap_or_default();
+            assert!(
+                names.contains(name),
+                "snapshots/{folder}/{shown} has no file"
+            );
+        }
+    }
+}
+
+/// Compares how the finding of a file looks; what is wrong where it has not one alone, of the code
+/// that the file is named after.
+fn fault(
+    folder: &str,
+    severity: Severity,
+    name: &str,
+    text: &str,
+    findings: &[Finding],
+) -> Option<String> {
+    let rendered = carets(&format!("{name}.toml"), text, findings, false);
+    let [finding] = findings else {
+        return Some(format!(
+            "{name} has {} findings:\n{rendered}\n",
+            findings.len()
+        ));
+    };
+    let word = name.strip_prefix(finding.code);
+    let named = word.is_some_and(|word| word.is_empty() || word.starts_with('-'));
+    let line = finding.help.is_some()
+        && !finding.message.ends_with('.')
+        && !finding.message.contains('\n');
+    if !named || !line || finding.severity != severity {
+        return Some(format!("{name} has another finding:\n{rendered}\n"));
+    }
+    snapshot(folder, name, &rendered);
+    None
+}
+
+fn snapshot(folder: &str, name: &str, rendered: &str) {
+    insta::with_settings!({
+        snapshot_path => format!("snapshots/{folder}"),
+        prepend_module_to_snapshot => false,
+        omit_expression => true,
+    }, {
+        insta::assert_snapshot!(name, rendered);
+    });
+}
+
+/// The texts of the `.toml` files in a folder, by their names without `.toml`.
+pub(crate) fn files(folder: &str) -> BTreeMap<String, String> {
+    let paths = paths(&Path::new(ROOT).join(folder)).into_iter();
+    let files = paths
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "toml")
+        })
+        .map(|path| {
+            let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            (name, fs::read_to_string(path).unwrap())
+        });
+    let files: BTreeMap<_, _> = files.collect();
+    assert!(!files.is_empty(), "{folder} is empty");
+    files
+}
+
+fn paths(folder: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+/// The texts in quotes that are written like codes, outside of tests.
+fn codes_in(folder: &Path) -> BTreeSet<String> {
+    let mut codes = BTreeSet::new();
+    for path in paths(folder) {
+        if path.is_dir() {
+            codes.extend(codes_in(&path));
+        } else if !path.ends_with("tests.rs") {
+            let source = fs::read_to_string(path).unwrap();
+            let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+            let quoted = source.lines().flat_map(|line| line.split('"').skip(1));
+            codes.extend(quoted.filter(|text| is_code(text)).map(str::to_owned));
+        }
+    }
+    codes
+}
+
+fn is_code(text: &str) -> bool {
+    let words = text.split('-');
+    text.contains('-')
+        && words
+            .clone()
+            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
+        && !WORDS.contains(&text)
+}

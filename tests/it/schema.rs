@@ -1,0 +1,101 @@
+//! The JSON Schemas for editors: they are those of the types, take whatever is good, and see what a
+//! schema can see of what is not.
+
+use std::{env, fs, path::Path};
+
+use postern::config::{
+    load_str, raw,
+    settings::{self, Settings},
+};
+use serde_json::Value;
+
+use crate::findings::files;
+
+const CONNECTORS: &str = "config/schema/connectors.schema.json";
+const SETTINGS: &str = "config/schema/settings.schema.json";
+
+/// What only Postern itself sees: it reads into values, compares them, or reads the text.
+const UNSEEN: [&str; 14] = [
+    "certificate-name-bad",
+    "connector-duplicate",
+    "duration-invalid",
+    "duration-too-long",
+    "end-not-header",
+    "end-not-last",
+    "listen-invalid",
+    "listen-twice",
+    "name-bad",
+    "name-duplicate",
+    "network-bad",
+    "pattern-bad",
+    "smart-host-bad",
+    "toml-syntax",
+];
+
+#[test]
+fn the_schemas_are_those_of_the_types() {
+    for (path, schema) in [(CONNECTORS, raw::schema()), (SETTINGS, settings::schema())] {
+        let text = format!("{:#}\n", schema.as_value());
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        if env::var_os("POSTERN_UPDATE").is_some() {
+            fs::write(&path, &text).unwrap();
+        }
+        let committed = fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == text,
+            "{} is not that of the types: run `POSTERN_UPDATE=1 cargo test schema`, and commit it",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn what_postern_takes_the_schema_takes() {
+    let schema = jsonschema::validator_for(raw::schema().as_value()).unwrap();
+    let taken = [
+        "tests/config/good",
+        "tests/config/warn",
+        "tests/config/overlap",
+        "config/connectors",
+    ];
+    for (name, text) in taken.into_iter().flat_map(files) {
+        let faults: Vec<_> = schema
+            .iter_errors(&json(&text))
+            .map(|fault| fault.to_string())
+            .collect();
+        assert!(faults.is_empty(), "{name}: {faults:?}");
+    }
+    let schema = jsonschema::validator_for(settings::schema().as_value()).unwrap();
+    for (name, text) in files("config") {
+        assert!(schema.is_valid(&json(&text)), "{name}");
+    }
+}
+
+#[test]
+fn what_a_schema_can_see_is_refused_by_it() {
+    let schema = jsonschema::validator_for(raw::schema().as_value()).unwrap();
+    for (name, text) in files("tests/config/bad") {
+        let code = load_str(&name, &text).findings[0].code;
+        if !UNSEEN.contains(&code) {
+            assert!(
+                !schema.is_valid(&json(&text)),
+                "{name} is valid by the schema"
+            );
+        }
+    }
+    let schema = jsonschema::validator_for(settings::schema().as_value()).unwrap();
+    for (name, text) in files("tests/config/settings") {
+        let code = Settings::from_toml(&text).expect_err(&name)[0].code;
+        if !UNSEEN.contains(&code) {
+            assert!(
+                !schema.is_valid(&json(&text)),
+                "{name} is valid by the schema"
+            );
+        }
+    }
+}
+
+fn json(text: &str) -> Value {
+    let table: toml::Table = toml::from_str(text).unwrap();
+    serde_json::to_value(table).unwrap()
+}

@@ -14,6 +14,8 @@ pub(super) struct Signals {
 impl Signals {
     /// From now on they no longer end the process by themselves.
     pub(super) fn new() -> io::Result<Self> {
+        // Why: what reloads listens later; until then a SIGHUP must not end the process either.
+        drop(signal(SignalKind::hangup())?);
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self {
             interrupt,

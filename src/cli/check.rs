@@ -41,7 +41,7 @@ impl CheckArgs {
         if self.paths.is_empty() {
             check_all(context, &mut report)?;
         } else {
-            check_paths(&self.paths, context, &mut report)?;
+            check_paths(&self.paths, &mut report)?;
         }
         match self.format {
             Format::Human => context.output.print(&report.human(context.output.ink())),
@@ -75,7 +75,7 @@ fn check_all(context: &Context<'_>, report: &mut Report) -> Result<(), Stop> {
 }
 
 /// Directories, each for itself, and files with what is beside them.
-fn check_paths(paths: &[PathBuf], context: &Context<'_>, report: &mut Report) -> Result<(), Stop> {
+fn check_paths(paths: &[PathBuf], report: &mut Report) -> Result<(), Stop> {
     let mut directories = BTreeSet::new();
     let mut files: BTreeMap<&Path, BTreeSet<String>> = BTreeMap::new();
     for path in paths {

@@ -189,7 +189,7 @@ impl<'a> Explanation<'a> {
         for fact in self.facts {
             let (field, understood) = (shown(&fact.field), shown(&fact.understood));
             let given = if fact.given.is_empty() {
-                "nothing".into()
+                "(empty)".into()
             } else {
                 shown(&fact.given)
             };
@@ -239,7 +239,7 @@ pub(crate) fn chains(text: &mut String, chains: &[pb::Chain], judged: bool, ink:
             }
         }
         if !chain.demands.is_empty() {
-            line(text, 1, "so that is demanded:");
+            line(text, 1, "demanded:");
         }
         for demand in &chain.demands {
             line(text, 2, &demanded(demand, judged, ink));

@@ -179,7 +179,7 @@ impl CertificateFlags {
     fn presented(self) -> Result<Option<pb::Certificate>, Stop> {
         let der = self.der.map(read_certificate).transpose()?;
         let trust = self
-            .cert_trust
+            .trust
             .map_or(pb::CertificateTrust::Unspecified, Trust::in_contract);
         let certificate = pb::Certificate {
             trust: trust.into(),

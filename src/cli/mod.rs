@@ -87,7 +87,7 @@ struct Global {
     /// POSTERN_CONNECTORS]
     #[arg(long, global = true, value_name = "DIR", help_heading = EVERYWHERE)]
     connectors: Option<PathBuf>,
-    /// Colours in the output; `auto`: into a terminal, unless NO_COLOR is set
+    /// Colours in the output
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN",
           hide_possible_values = false, help_heading = EVERYWHERE)]
     color: Colour,
@@ -196,7 +196,7 @@ impl Context<'_> {
 
     /// Ends the run with `exit`, since the sets of `reading` have errors.
     fn broken(&self, reading: &Reading, message: String, exit: Exit) -> Stop {
-        let findings = reading.errors(ERRORS_SHOWN, self.output.error_ink().is_coloured());
+        let (findings, _) = reading.errors(ERRORS_SHOWN, self.output.error_ink().is_coloured());
         Stop::new(exit, message).with_findings(findings)
     }
 }

@@ -130,12 +130,12 @@ impl Drop for Progress {
 /// When output has colours.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub(crate) enum Colour {
-    /// Into a terminal, unless NO_COLOR is set.
+    /// Into a terminal, unless NO_COLOR is set
     #[default]
     Auto,
-    /// Always.
+    /// Always
     Always,
-    /// Never.
+    /// Never
     Never,
 }
 

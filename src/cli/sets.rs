@@ -179,29 +179,24 @@ impl Reading {
         }
     }
 
-    /// The errors with carets, the first `most` of them.
-    pub(crate) fn errors(&self, most: usize, colour: bool) -> String {
-        let mut text = String::new();
+    /// The errors, the first `most` of them: with carets, and in plain lines.
+    pub(crate) fn errors(&self, most: usize, colour: bool) -> (String, String) {
+        let (mut carets, mut plain) = (String::new(), String::new());
         let mut left = most;
         let files = self
             .files
             .iter()
-            .map(|file| (&file.path, &*file.text, file.findings.as_slice()));
-        let whole = self
-            .whole
-            .iter()
-            .map(|(path, finding)| (path, "", std::slice::from_ref(finding)));
+            .map(|file| (&file.path, &*file.text, &*file.findings));
+        let whole = self.whole.iter();
+        let whole = whole.map(|(path, finding)| (path, "", std::slice::from_ref(finding)));
         for (path, source, findings) in files.chain(whole) {
-            let errors: Vec<_> = findings
-                .iter()
-                .filter(|finding| finding.is_error())
-                .take(left)
-                .cloned()
-                .collect();
+            let errors = findings.iter().filter(|finding| finding.is_error());
+            let errors: Vec<_> = errors.take(left).cloned().collect();
             left -= errors.len();
-            text.push_str(&render::carets(path, source, &errors, colour));
+            carets.push_str(&render::carets(path, source, &errors, colour));
+            plain.push_str(&render::plain(path, source, &errors));
         }
-        text
+        (carets, plain)
     }
 
     fn judge_overlaps(&mut self) {

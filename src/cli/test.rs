@@ -47,12 +47,23 @@ enum ReportFormat {
 }
 
 /// Something that must be mended before cases can run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 struct Broken {
-    /// What is wrong in files, with carets; empty where no place is known.
-    findings: String,
     /// What is wrong, in one line.
     message: String,
+    /// What was found in files, with carets; empty where no place is known.
+    carets: String,
+    /// The same in plain lines.
+    plain: String,
+}
+
+impl Broken {
+    fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+            ..Self::default()
+        }
+    }
 }
 
 impl TestArgs {

@@ -2,6 +2,7 @@
 
 mod inbound;
 mod outbound;
+mod smart_host;
 mod values;
 
 use std::{collections::HashMap, hash::Hash, ops::Range};
@@ -136,6 +137,8 @@ impl Check<'_> {
             return Vec::new();
         };
         let mut accepted = Vec::with_capacity(list.value.len());
+        let mut patterns = Vec::with_capacity(list.value.len());
+        let mut spans = Vec::with_capacity(list.value.len());
         for entry in &list.value {
             if entry.value == "*" {
                 let message = "`*` cannot be an accepted domain";
@@ -153,6 +156,8 @@ impl Check<'_> {
             ) {
                 let line = self.line(&entry.span);
                 let pattern = Written::new(pattern, &entry.value);
+                patterns.push(pattern.clone());
+                spans.push(entry.span.clone());
                 accepted.push(AcceptedDomain {
                     pattern,
                     span: entry.span.clone(),
@@ -160,6 +165,7 @@ impl Check<'_> {
                 });
             }
         }
+        values::covered_patterns(&patterns, &spans, self.findings);
         accepted
     }
 
@@ -178,20 +184,23 @@ impl Check<'_> {
             if !unread {
                 self.findings.push(
                     Finding::error("name-missing", header.clone(), "the connector has no name")
-                        .help("write `name = \"…\"`: it stands in answers, logs and metrics"),
+                        .help("write `name = \"ContosoBank\"`, say: it stands in answers, logs and metrics"),
                 );
             }
             return "".into();
         };
         let text = &name.value;
+        let length = text.chars().count();
         let fault = if text.is_empty() {
-            Some("a name cannot be empty")
-        } else if text.chars().count() > NAME_CHARACTERS {
-            Some("a name has at most 64 characters")
+            Some("a name cannot be empty".to_owned())
+        } else if length > NAME_CHARACTERS {
+            Some(format!(
+                "a name has at most 64 characters, and this one {length}"
+            ))
         } else if text.chars().any(char::is_control) {
-            Some("a name has no control characters")
+            Some("a name has no control characters".to_owned())
         } else if text.trim() != text {
-            Some("a name has no blanks at its ends")
+            Some("a name has no blanks at its ends".to_owned())
         } else {
             None
         };
@@ -207,7 +216,7 @@ impl Check<'_> {
     /// No two connectors of one direction have one name.
     fn names<'r>(&mut self, names: impl Iterator<Item = &'r At<String>>, direction: &str) {
         let mut first: HashMap<&str, &Range<usize>> = HashMap::new();
-        for name in names {
+        for name in names.filter(|name| !name.value.is_empty()) {
             if let Some(earlier) = first.get(name.value.as_str()) {
                 let message = format!(
                     "two {direction} connectors have the name `{}`",
@@ -233,11 +242,11 @@ impl Check<'_> {
         what: &str,
     ) {
         let [name, other] = names;
-        let message = format!("`{name}` and `{other}` match the same {what}");
+        let message = format!("`{name}` and `{other}` match the same mail, {what}");
         self.findings.push(
             Finding::error("connector-duplicate", here.clone(), message)
-                .here("here")
-                .label(there.clone(), "and here")
+                .here(format!("`{name}`"))
+                .label(there.clone(), format!("`{other}`"))
                 .help(
                     "one of the two could never apply: put their demands together into one connector, \
                      narrow one of them, or set one to `mode = \"off\"`",

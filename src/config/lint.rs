@@ -10,8 +10,8 @@ use super::{
 use crate::{
     mail::{AddressSet, DomainPattern, NetworkTable},
     policy::{
-        connector::{InboundConnector, Mode, Partner},
-        requirement::{Origin, OriginDemand, TlsDemand},
+        connector::{InboundConnector, Mode, OutboundConnector, Partner},
+        requirement::{Origin, OriginDemand, TlsDemand, TlsLevel},
     },
 };
 
@@ -44,10 +44,15 @@ fn accepts_everything(checked: &Checked, raw: &RawSet, findings: &mut Findings) 
                 || require.min_version.is_some()
                 || matches!(require.origin, Some(Origin::Restricted(_))))
     };
-    let outbound = checked
-        .outbound
-        .iter()
-        .any(|placed| placed.connector.mode.enforces());
+    let outbound = checked.outbound.iter().any(|placed| {
+        let OutboundConnector {
+            mode,
+            smart_hosts,
+            require,
+            ..
+        } = &placed.connector;
+        mode.enforces() && (!smart_hosts.is_empty() || require.level > TlsLevel::Opportunistic)
+    });
     if outbound || checked.inbound.iter().any(demands) {
         return;
     }
@@ -71,11 +76,25 @@ fn accepts_everything(checked: &Checked, raw: &RawSet, findings: &mut Findings) 
             "it has no connectors",
             "write an `[[inbound]]` connector, or `retired = true` if the set is to go",
         ),
-        _ => (
-            version,
-            "no connector in force demands anything",
-            "set a connector to `mode = \"enforce\"`",
-        ),
+        _ => {
+            let first = checked.inbound.first().map(|placed| &placed.name);
+            let first = first.or(checked.outbound.first().map(|placed| &placed.name));
+            let all_in_force = checked
+                .inbound
+                .iter()
+                .all(|placed| placed.connector.mode.enforces())
+                && checked
+                    .outbound
+                    .iter()
+                    .all(|placed| placed.connector.mode.enforces());
+            let help = if all_in_force {
+                "write what a partner's mail must meet, as `tls = \"encrypt\"`"
+            } else {
+                "set a connector that demands something to `mode = \"enforce\"`"
+            };
+            let why = "no connector in force demands anything";
+            (first.cloned().unwrap_or(version), why, help)
+        }
     };
     let message = format!("this set accepts everything: {why}");
     findings.push(Finding::warning("set-accepts-everything", span, message).help(help));
@@ -153,13 +172,13 @@ fn outside_recipients(checked: &Checked, findings: &mut Findings) {
 
 /// Address connectors that a `*` lock on other addresses keeps from ever being met.
 fn out_of_reach(checked: &Checked, findings: &mut Findings) {
-    let lock = enforcing(checked)
-        .filter(|placed| placed.connector.recipient_domains.is_empty())
-        .find_map(|placed| {
-            let demand = lock(placed).filter(|demand| !demand.either)?;
-            Some((placed, demand.addresses.as_ref()?))
-        });
-    let Some((locking, addresses)) = lock else {
+    // Of two, the one for recipients in `*` is the more specific.
+    let locking = enforcing(checked)
+        .filter(|placed| is_unscoped(&placed.connector) && lock(placed).is_some())
+        .min_by_key(|placed| placed.connector.recipient_domains.is_empty());
+    let Some(locking) = locking else { return };
+    let demand = lock(locking).filter(|demand| !demand.either);
+    let Some(addresses) = demand.and_then(|demand| demand.addresses.as_ref()) else {
         return;
     };
     let inside: AddressSet = addresses

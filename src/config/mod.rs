@@ -12,6 +12,7 @@ pub mod listen;
 mod overlap;
 pub mod raw;
 pub mod render;
+mod rules;
 mod schema;
 pub mod settings;
 mod syntax;

@@ -11,7 +11,7 @@ use toml::{Spanned, de::DeValue};
 use super::{
     end,
     finding::Findings,
-    foreign, schema, syntax,
+    foreign, rules, schema, syntax,
     table::{At, Field, Reader, Value, table},
 };
 
@@ -34,6 +34,7 @@ pub fn schema() -> Schema {
 
 table! {
     /// The connectors of one organization: which partners its mail gateway has agreed what with.
+    #[schemars(extend("allOf" = rules::set()))]
     pub struct RawSet {
         /// The version of this file's format.
         #[schemars(required, extend("const" = 1))]
@@ -52,8 +53,10 @@ table! {
         accepted_domains: Option<At<Vec<At<String>>>> = "accepted_domains"
             => "accepted_domains = [\"contoso.com\"]";
         /// What partners must meet to send mail here.
+        #[schemars(default)]
         inbound: Vec<At<RawInbound>> = "inbound";
         /// How mail is to be delivered to partners.
+        #[schemars(default)]
         outbound: Vec<At<RawOutbound>> = "outbound";
         /// The last line of the file: a file without it was cut off, and is refused.
         #[schemars(required)]
@@ -105,7 +108,7 @@ table! {
 
 table! {
     /// What the mail of an inbound connector's partner must meet.
-    #[schemars(extend("minProperties" = 1))]
+    #[schemars(extend("allOf" = rules::inbound_require()))]
     pub struct RawInboundRequire {
         /// `encrypt` demands TLS; `opportunistic` lifts what a more general connector demands.
         #[schemars(extend("enum" = ["opportunistic", "encrypt"]))]
@@ -155,6 +158,7 @@ table! {
 
 table! {
     /// How mail to one partner is to be delivered.
+    #[schemars(extend("allOf" = rules::outbound()))]
     pub struct RawOutbound {
         /// The name in answers, logs and metrics; unique among the outbound connectors.
         #[schemars(required, extend("minLength" = 1, "maxLength" = 64))]
@@ -184,7 +188,7 @@ table! {
     pub struct RawOutboundMatch {
         /// The domains of the recipient: `contoso.com` alone, `*.contoso.com` with all below it, or
         /// `*` for everything.
-        #[schemars(required, extend("minItems" = 1))]
+        #[schemars(extend("minItems" = 1))]
         recipient_domains: Option<At<Vec<At<String>>>> = "recipient_domains"
             => "recipient_domains = [\"contosobank.com\"]";
     }
@@ -203,6 +207,7 @@ table! {
 
 table! {
     /// What the server of an outbound connector's partner must meet.
+    #[schemars(extend("allOf" = rules::outbound_require()))]
     pub struct RawOutboundRequire {
         /// `opportunistic`: TLS where it is offered; `encrypt`: always; `trusted`: with a
         /// certificate of a trusted authority; `domain`: with one of `certificate_names` or

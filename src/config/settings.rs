@@ -226,12 +226,13 @@ fn listen(raw: Option<&At<String>>, findings: &mut Findings) -> Option<SocketAdd
 fn same_address(server: Option<&At<String>>, admin: Option<&At<String>>) -> Option<Finding> {
     let (first, second) = (admin.or(server)?, admin.and(server));
     let message = "`listen` of `[server]` and of `[admin]` are the same";
-    let mut finding = Finding::error("listen-twice", first.span.clone(), message)
-        .help("write another port for one of the two");
-    if let Some(second) = second {
-        finding = finding.label(second.span.clone(), "the other one");
-    }
-    Some(finding)
+    let finding = Finding::error("listen-twice", first.span.clone(), message);
+    Some(match second {
+        Some(second) => finding
+            .label(second.span.clone(), "the other one")
+            .help("write another port for one of the two"),
+        None => finding.help("the other one is the built-in value: write another port"),
+    })
 }
 
 fn directory(raw: Option<&At<String>>, findings: &mut Findings) -> Option<PathBuf> {

@@ -16,23 +16,31 @@ pub(crate) fn parse<'t>(text: &'t str, findings: &mut Findings) -> Option<DeTabl
         return Some(root.into_inner());
     }
     let mut faults: Vec<_> = errors.iter().map(|error| fault(text, error)).collect();
-    faults.sort_by_key(|(span, _)| span.start);
+    faults.sort_by_key(|fault| fault.span.start);
     // The parser does not look at values after a key without one: look again without such lines.
     let rest = without_bare_keys(text, &faults);
     let more = rest
         .map(|rest| DeTable::parse_recoverable(&rest).1)
         .unwrap_or_default();
     faults.extend(more.iter().map(|error| fault(text, error)));
-    faults.sort_by_key(|(span, _)| span.start);
+    faults.sort_by_key(|fault| fault.span.start);
     // One slip makes it stumble more than once over the same line: the first one counts.
     let mut end_of_line = None;
-    for (span, message) in faults {
+    for fault in faults {
+        let span = fault.span.clone();
         if end_of_line.is_some_and(|end| span.start <= end) {
             continue;
         }
         let rest = text.get(span.end..).unwrap_or_default();
         end_of_line = Some(span.end + rest.find('\n').unwrap_or(rest.len()));
-        findings.push(explain(text, span, message));
+        if is_header(text, &span) {
+            // The parser takes all that follows for entries of the list.
+            let message = "the list before this table is not closed";
+            let finding = Finding::error("toml-syntax", span, message);
+            findings.push(finding.help("write `]` after its last entry"));
+            break;
+        }
+        findings.push(explain(text, fault));
     }
     None
 }
@@ -62,23 +70,47 @@ pub(crate) fn check_version(text: &str, root: &DeTable<'_>, findings: &mut Findi
     None
 }
 
-fn fault<'e>(text: &str, error: &'e Error) -> (Range<usize>, &'e str) {
+/// Where the parser stumbles.
+struct Fault<'e> {
+    span: Range<usize>,
+    message: &'e str,
+    /// Whether the text ends where more was to come.
+    cut_off: bool,
+}
+
+fn fault<'e>(text: &str, error: &'e Error) -> Fault<'e> {
     let span = error.span().unwrap_or(0..0);
     let end = text.trim_end().len();
+    let cut_off = span.start >= end;
     let span = if span.start >= text.len() {
-        end..end
-    } else {
+        let last = text
+            .trim_end()
+            .chars()
+            .next_back()
+            .map_or(0, char::len_utf8);
+        end - last..end
+    } else if span.is_empty() || !BARE_VALUES.contains(&kind(error.message())) {
         span
+    } else {
+        // The parser points at the rest of a number, from where it is none.
+        let before = text.get(..span.start).unwrap_or_default();
+        let value =
+            before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || ".:+_-".contains(c));
+        value.len()..span.end
     };
-    (span, error.message())
+    Fault {
+        span,
+        message: error.message(),
+        cut_off,
+    }
 }
 
 /// The text with blanks in the place of each line that has a key and no value, if there is one.
-fn without_bare_keys(text: &str, faults: &[(Range<usize>, &str)]) -> Option<String> {
+fn without_bare_keys(text: &str, faults: &[Fault<'_>]) -> Option<String> {
     let bare = faults
         .iter()
-        .filter(|(_, message)| message.starts_with(BARE_KEY));
-    let mut bare = bare.map(|(span, _)| span.start).peekable();
+        .filter(|fault| fault.message.starts_with(BARE_KEY));
+    let mut bare = bare.map(|fault| fault.span.start).peekable();
     bare.peek()?;
     let mut rest = String::with_capacity(text.len());
     for line in text.split_inclusive('\n') {
@@ -99,10 +131,18 @@ fn without_bare_keys(text: &str, faults: &[(Range<usize>, &str)]) -> Option<Stri
     Some(rest)
 }
 
-fn explain(text: &str, span: Range<usize>, message: &str) -> Finding {
-    let found = text.get(span.clone()).unwrap_or_default();
-    let at_the_end = span.start >= text.trim_end().len();
-    let (message, help) = match message.split_once(',').map_or(message, |(what, _)| what) {
+fn explain(text: &str, fault: Fault<'_>) -> Finding {
+    let Fault {
+        span,
+        message,
+        cut_off,
+    } = fault;
+    let found = if cut_off {
+        ""
+    } else {
+        text.get(span.clone()).unwrap_or_default()
+    };
+    let (message, help) = match kind(message) {
         "duplicate key" => (
             format!("`{found}` stands twice in the same table"),
             if text.contains("bound]]") {
@@ -121,8 +161,7 @@ fn explain(text: &str, span: Range<usize>, message: &str) -> Finding {
             format!("a text must stand in quotes: `{}`", shown(found)),
             format!("write `\"{}\"`", shown(unquoted(found))),
         ),
-        "invalid float" | "invalid integer" | "invalid date" | "invalid time"
-        | "invalid datetime" => (
+        what if BARE_VALUES.contains(&what) => (
             "neither a number nor a date".to_owned(),
             "put texts, networks and versions in quotes, as in `\"192.0.2.0/24\"`".to_owned(),
         ),
@@ -151,6 +190,14 @@ fn explain(text: &str, span: Range<usize>, message: &str) -> Finding {
             "a key holds only letters, digits, `_` and `-`".to_owned(),
             "write `key = value`; what is no key or table begins with `#`".to_owned(),
         ),
+        "extra `=`" => (
+            "one `=` stands between a key and its value".to_owned(),
+            "write `key = value`".to_owned(),
+        ),
+        "missing escaped value" => (
+            "what follows the `\\` is no escape".to_owned(),
+            "domains, networks and names need no `\\`; where one is meant, write `\\\\`".to_owned(),
+        ),
         "unexpected key or value" => (
             "something follows on the same line".to_owned(),
             "write each key on a line of its own, and comments after `#`".to_owned(),
@@ -163,12 +210,29 @@ fn explain(text: &str, span: Range<usize>, message: &str) -> Finding {
         ),
     };
     let finding = Finding::error("toml-syntax", span, message);
-    if at_the_end {
+    if cut_off {
         return finding.help(format!(
             "{help}; if the end of the file is lost, restore it"
         ));
     }
     finding.help(help)
+}
+
+/// The parser's message without what it says it expected.
+fn kind(message: &str) -> &str {
+    message.split_once(',').map_or(message, |(what, _)| what)
+}
+
+/// Whether what stands at `span` is a whole line in brackets, as tables begin.
+fn is_header(text: &str, span: &Range<usize>) -> bool {
+    if span.is_empty() {
+        return false;
+    }
+    let before = text.get(..span.start).unwrap_or_default();
+    let after = text.get(span.end..).unwrap_or_default();
+    let before = before.rsplit('\n').next().unwrap_or_default();
+    let after = after.lines().next().unwrap_or_default();
+    matches!((before.trim(), after.trim()), ("[", "]") | ("[[", "]]"))
 }
 
 /// Without the quotes that word processors make.
@@ -178,6 +242,15 @@ fn unquoted(text: &str) -> &str {
 
 /// What the parser calls a key without a value.
 const BARE_KEY: &str = "key with no value";
+
+/// What the parser calls values without quotes that begin like a number or a date and are none.
+const BARE_VALUES: [&str; 5] = [
+    "invalid date",
+    "invalid datetime",
+    "invalid float",
+    "invalid integer",
+    "invalid time",
+];
 
 #[cfg(test)]
 mod tests {

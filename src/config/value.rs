@@ -35,7 +35,7 @@ impl Value for i64 {
         let read = value.get_ref().as_integer();
         let read = read.and_then(|read| Self::from_str_radix(read.as_str(), read.radix()).ok());
         if read.is_none() {
-            let wanted = "a whole number of at most 64 bits";
+            let wanted = "a whole number";
             reader.wrong(
                 value,
                 &named(field),

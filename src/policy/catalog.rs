@@ -27,6 +27,9 @@ pub struct Entry {
     /// The accepted domains that choose it; fewer than its own where its file is gone and another
     /// set claims them.
     pub claims: Vec<DomainPattern>,
+    /// Its file has another name now, by which there is a set of the same text: it still answers
+    /// those that name it, and does not count as one more.
+    pub renamed: bool,
 }
 
 /// The set that answers a call.
@@ -70,6 +73,7 @@ impl Entry {
             set,
             stale: false,
             claims,
+            renamed: false,
         }
     }
 }
@@ -90,7 +94,7 @@ impl Catalog {
         }
         let mut serving = (0..)
             .zip(&entries)
-            .filter(|(_, entry)| !entry.set.is_retired());
+            .filter(|(_, entry)| !entry.set.is_retired() && !entry.renamed);
         let first = serving.next();
         catalog.serving = usize::from(first.is_some()) + serving.count();
         catalog.default = match (default_set, first, catalog.serving) {
@@ -112,7 +116,7 @@ impl Catalog {
         self.entries.get(*self.names.get(name)?)
     }
 
-    /// How many sets answer calls: those that are not retired.
+    /// How many sets answer calls: those that are not retired, one of several names once.
     pub fn serving(&self) -> usize {
         self.serving
     }

@@ -134,14 +134,14 @@ fn session<'a>(
     request: &'a pb::OutboundSession,
     bad: &mut Vec<BadField>,
 ) -> Option<SessionFacts<'a>> {
+    let host_text = required(&request.host, "session.host", WRITE_HOST, bad);
+    let host = host_text.and_then(|text| kept("session.host", host(text), bad));
     if let Some(text) = given(&request.server_ip) {
         kept("session.server_ip", parse_address(text), bad);
     }
-    let host_text = required(&request.host, "session.host", WRITE_HOST, bad)?;
-    let host = kept("session.host", host(host_text), bad)?;
     Some(SessionFacts {
-        host,
-        host_text,
+        host: host?,
+        host_text: host_text?,
         tls: request.tls.as_ref().map(tls),
     })
 }

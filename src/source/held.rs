@@ -90,6 +90,10 @@ pub(super) fn entries<'h>(held: impl Iterator<Item = &'h Held>, stale: bool) -> 
         let mut entry = Entry::new(Arc::clone(&current.good.set));
         entry.stale = held.trouble.is_some() || stale;
         if held.yields.is_some() {
+            let digest = entry.set.digest();
+            entry.renamed = entries
+                .iter()
+                .any(|there| !there.renamed && there.set.digest() == digest);
             entry.claims.retain(|claim| {
                 let taken = entries.iter().flat_map(|entry| &entry.claims);
                 !taken

@@ -1,6 +1,8 @@
 //! The integration tests, one binary.
 
 #[cfg(test)]
+mod calls;
+#[cfg(test)]
 mod cases;
 #[cfg(test)]
 mod laws;

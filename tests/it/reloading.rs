@@ -387,3 +387,17 @@ fn a_retired_set_may_go() {
         1
     );
 }
+
+#[test]
+fn the_only_set_may_get_another_name() {
+    let text = demands_tls("one");
+    let running = Running::serve(&[("old", &text)]);
+    fs::rename(running.file("old"), running.file("new")).unwrap();
+    let answering = |revision: &Result<pb::SetRevision, tonic::Status>| {
+        revision
+            .as_ref()
+            .is_ok_and(|revision| revision.connector_set == "new")
+    };
+    assert!(!until(&running, "", answering).unwrap().stale);
+    stale(&running, "old");
+}

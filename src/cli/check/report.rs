@@ -113,11 +113,15 @@ impl Report {
                 .iter()
                 .map(|(code, count)| format!("{} {code}", grouped(*count)))
                 .collect();
-            text.push_str(&format!(
-                "and {} more: {}\n\n",
-                grouped(all),
-                codes.join(", ")
-            ));
+            text.extend([
+                "and ",
+                &*grouped(all),
+                " more: ",
+                &*codes.join(", "),
+                "
+
+",
+            ]);
         }
         text.push_str(&self.summary(ink));
         text.push('\n');
@@ -213,10 +217,7 @@ mod tests {
     fn many_findings_are_counted_and_errors_come_first() {
         let human = report(3, 1000).human(Ink::NONE);
         assert_eq!(human.matches("key-unknown").count(), 3);
-        assert_eq!(
-            human.matches("\n  ⚠ ").count() + human.matches("network-wide").count() > 40,
-            true
-        );
+        assert_eq!(human.matches("network-wide").count(), 48);
         assert!(
             human.contains("and 953 more: 953 network-wide\n"),
             "{human}"

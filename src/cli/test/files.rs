@@ -83,14 +83,11 @@ fn below(directory: &Path, files: &mut BTreeSet<PathBuf>) -> std::io::Result<()>
 
 fn read(path: &Path, context: &Context<'_>) -> Result<Expectations, Broken> {
     let shown = path.display().to_string();
-    let text = fs::read_to_string(path).map_err(|error| Broken {
-        findings: String::new(),
-        message: format!("`{shown}` cannot be read: {error}"),
-    })?;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Broken::new(format!("the file cannot be read: {error}")))?;
     Expectations::parse(&text).map_err(|findings| Broken {
-        findings: render::carets(&shown, &text, &findings, context.output.ink().is_coloured()),
-        message: render::plain(&shown, &text, &findings)
-            .trim_end()
-            .to_owned(),
+        message: "these are no expectations: mend what is shown".to_owned(),
+        carets: render::carets(&shown, &text, &findings, context.output.ink().is_coloured()),
+        plain: render::plain(&shown, &text, &findings),
     })
 }

@@ -83,10 +83,11 @@ impl Report {
                         text.push_str(&failure(file, outcome, ink));
                     }
                 }
-                Err(broken) if broken.findings.is_empty() => {
-                    text.push_str(&format!("{} {file}: {}\n\n", ink.red("✗"), broken.message));
+                Err(broken) => {
+                    let mark = ink.red("✗");
+                    text.push_str(&broken.carets);
+                    text.extend([&*mark, " ", file, ": ", &broken.message, "\n\n"]);
                 }
-                Err(broken) => text.push_str(&broken.findings),
             }
         }
         text.push_str(&self.summary(ink));
@@ -129,7 +130,7 @@ impl Report {
                     let cases: Vec<_> = outcomes.iter().map(case_json).collect();
                     json!({ "file": file, "error": null, "cases": cases })
                 }
-                Err(broken) => json!({ "file": file, "error": broken.message, "cases": [] }),
+                Err(broken) => json!({ "file": file, "error": broken.message, "findings": broken.plain, "cases": [] }),
             })
             .collect();
         let failed = self
@@ -158,6 +159,7 @@ impl Report {
                 Err(broken) => {
                     let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
                     status.set_message(broken.message.as_str());
+                    status.set_description(broken.plain.as_str());
                     suite.add_test_case(TestCase::new(file.as_str(), status))
                 }
             };
@@ -170,27 +172,29 @@ impl Report {
 }
 
 fn failure(file: &str, outcome: &Outcome, ink: Ink) -> String {
+    let (mark, name) = (ink.red("✗"), ink.bold(shown(&outcome.name)));
     let place = ink.dim(format!("{file}:{}", outcome.line));
-    let mut text = format!(
-        "{} {} {place}\n",
-        ink.red("✗"),
-        ink.bold(shown(&outcome.name))
-    );
+    let mut lines = vec![format!("{mark} {name} {place}")];
     for Mismatch { key, expected, got } in &outcome.mismatches {
-        let (expected, got) = (shown(expected), shown(got));
-        text.push_str(&format!(
-            "    {key}: expected {expected}, got {}\n",
-            ink.red(got)
+        let got = ink.red(shown(got));
+        lines.push(format!(
+            "    {key}: expected {}, got {got}",
+            shown(expected)
         ));
     }
-    for sentence in &outcome.sentences {
-        text.push_str(&format!("    {}\n", shown(sentence)));
-    }
-    if let Some(why) = &outcome.why {
-        text.push_str(&format!("    the case stands for: {}\n", shown(why)));
-    }
-    text.push('\n');
-    text
+    lines.extend(
+        outcome
+            .sentences
+            .iter()
+            .map(|sentence| format!("    {}", shown(sentence))),
+    );
+    lines.extend(
+        outcome
+            .why
+            .iter()
+            .map(|why| format!("    the case stands for: {}", shown(why))),
+    );
+    lines.join("\n") + "\n\n"
 }
 
 fn case_json(outcome: &Outcome) -> serde_json::Value {

@@ -56,10 +56,7 @@ impl<'a> Sources<'a> {
                 snapshot(self.reading(asked)?, own)
             }
             Asked::Settings => {
-                let stopped = |stop: Stop| Broken {
-                    findings: String::new(),
-                    message: stop.message().to_owned(),
-                };
+                let stopped = |stop: Stop| Broken::new(stop.message());
                 let settings = self.settings().map_err(stopped)?.settings.clone();
                 let default = own.map(str::to_owned).or(settings.default_set);
                 snapshot(self.reading(settings.connectors)?, default.as_deref())
@@ -87,7 +84,7 @@ impl<'a> Sources<'a> {
                 unread.insert(reading)
             }
         };
-        reading.as_ref().map_err(|broken| broken.clone())
+        reading.as_ref().map_err(Clone::clone)
     }
 }
 
@@ -102,10 +99,7 @@ fn read(asked: &Path) -> Result<Reading, Broken> {
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     let names: BTreeSet<String> = name.into_iter().collect();
-    Reading::files(directory, &names, false, &quietly).map_err(|message| Broken {
-        findings: String::new(),
-        message,
-    })
+    Reading::files(directory, &names, false, &quietly).map_err(Broken::new)
 }
 
 /// The reading, where a service would start with it.
@@ -113,10 +107,12 @@ fn good(reading: Reading, what: &str, context: &Context<'_>) -> Result<Reading, 
     if !reading.has_errors() {
         return Ok(reading);
     }
-    let findings = reading.errors(ERRORS_SHOWN, context.output.ink().is_coloured());
+    let (carets, plain) = reading.errors(ERRORS_SHOWN, context.output.ink().is_coloured());
+    let message = format!("{what} cannot be used: mend what is shown");
     Err(Broken {
-        findings,
-        message: format!("{what} cannot be used: `postern check` says why"),
+        message,
+        carets,
+        plain,
     })
 }
 
@@ -125,10 +121,7 @@ fn snapshot(reading: &Reading, default_set: Option<&str>) -> Result<Snapshot, Br
         && !reading.sets().any(|set| set.name() == default)
     {
         let message = format!("there is no connector set `{default}`, which `default_set` names");
-        return Err(Broken {
-            findings: String::new(),
-            message,
-        });
+        return Err(Broken::new(message));
     }
     Ok(reading.snapshot(default_set))
 }

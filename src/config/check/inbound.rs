@@ -179,16 +179,16 @@ impl Check<'_> {
                 values::networks(list, !raw.unread.has("client_ips"), self.findings);
             AddressDemand::new(values::once(networks))
         });
-        let origin = raw
+        let word = raw
             .origin
             .as_ref()
             .and_then(|origin| self.origin_word(origin));
-        self.contradictions(raw, origin);
+        self.contradictions(raw, word);
 
-        let either = origin == Some(OriginWord::Either);
+        let either = word == Some(OriginWord::Either);
         let certificate = Some(certificate).filter(|certificate| !certificate.is_empty());
         let implied = min_version.is_some() || (certificate.is_some() && !either);
-        let origin = match (origin, addresses, certificate) {
+        let origin = match (word, addresses, certificate) {
             (Some(OriginWord::Unrestricted), _, _) => Some(Origin::Unrestricted),
             (_, None, None) => None,
             (_, addresses, certificate) => Some(Origin::Restricted(OriginDemand {
@@ -207,19 +207,28 @@ impl Check<'_> {
             || raw.tls_min_version.is_some()
             || raw.client_ips.is_some()
             || raw.certificate_names.is_some()
-            || raw.certificate_fingerprints.is_some();
+            || raw.certificate_fingerprints.is_some()
+            || raw.origin.is_some() && word.is_none();
         if require.is_empty() && !written && raw.unread.is_empty() && !either {
-            self.findings.push(missing(span));
+            self.findings.push(match &raw.origin {
+                Some(origin) => {
+                    let message = "the connector demands nothing: `origin` says only how lists go together";
+                    Finding::error("demand-missing", origin.span.clone(), message).help(
+                        "list `client_ips`, `certificate_names` or `certificate_fingerprints` beside it",
+                    )
+                }
+                None => missing(span),
+            });
         }
         require
     }
 
     fn inbound_level(&mut self, written: &At<String>) -> Option<TlsDemand> {
-        match values::level(written, self.findings)? {
+        match values::inbound_level(written, self.findings)? {
             TlsLevel::Encrypt => Some(TlsDemand::Encrypt),
             TlsLevel::Opportunistic => Some(TlsDemand::Opportunistic),
             TlsLevel::Trusted | TlsLevel::Domain => {
-                let message = format!("inbound, `tls` is no `\"{}\"`", written.value);
+                let message = format!("`\"{}\"` is a level of outbound connectors", written.value);
                 self.findings.push(
                     Finding::error("level-outbound", written.span.clone(), message).help(
                         "to demand the partner's certificate, write `certificate_names = \
@@ -273,7 +282,10 @@ impl Check<'_> {
             .filter(|tls| tls.value == TlsLevel::Opportunistic.as_str())
         {
             let minimum = raw.tls_min_version.as_ref().map(|minimum| &minimum.span);
-            let implies = minimum.or(certificate.filter(|_| !either));
+            // Why: with an origin that could not be read, either proof may be meant to be enough.
+            let both =
+                !either && !raw.unread.has("origin") && raw.origin.is_some() == origin.is_some();
+            let implies = minimum.or(certificate.filter(|_| both));
             if let Some(implies) = implies {
                 let message = "TLS is lifted and demanded at once";
                 self.findings.push(
@@ -285,8 +297,7 @@ impl Check<'_> {
         }
         let Some(written) = &raw.origin else { return };
         if either && (raw.client_ips.is_none() || certificate.is_none()) && raw.unread.is_empty() {
-            let message =
-                "an address or a certificate is enough, and only one of the two is listed";
+            let message = "an address or a certificate is enough, and not both are listed";
             self.findings.push(
                 Finding::error("origin-incomplete", written.span.clone(), message).help(
                     "list `client_ips` and `certificate_names` or `certificate_fingerprints`, or remove \
@@ -357,9 +368,16 @@ impl Check<'_> {
                         continue;
                     };
                     let there = other.patterns.get(its).unwrap_or(&other.name);
+                    let what = match &connector.partner {
+                        Partner::SenderDomains(list) => {
+                            list.get(nth).map(|of| of.value.to_string())
+                        }
+                        Partner::ClientIps(list) => list.get(nth).map(|of| of.value.to_string()),
+                    };
+                    let what = what.map_or_else(String::new, |what| format!("from `{what}`"));
                     let what = match scope {
-                        Some(scope) => format!("mail, to {scope}"),
-                        None => "mail".into(),
+                        Some(scope) => format!("{what} to `{scope}`"),
+                        None => what,
                     };
                     self.duplicate(here, there, [&connector.name, &other.connector.name], &what);
                 }

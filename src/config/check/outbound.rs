@@ -8,7 +8,7 @@ use super::{
         raw::{RawOutbound, RawOutboundRequire},
         table::At,
     },
-    Check, Placed, taken, values,
+    Check, Placed, smart_host, taken, values,
 };
 use crate::{
     mail::DomainPattern,
@@ -120,7 +120,7 @@ impl Check<'_> {
                     self.findings.push(
                         Finding::error("match-missing", span.clone(), message).help(
                             "write `recipient_domains = [\"contosobank.com\"]` into `[outbound.match]`, or \
-                             `scope = \"rule\"` for a connector that calls name",
+                             `scope = \"rule\"` for one that is used only where a call names it",
                         ),
                     );
                 }
@@ -134,7 +134,7 @@ impl Check<'_> {
             return Vec::new();
         };
         if let Some(list) = &route.smart_hosts {
-            return values::smart_hosts(list, !route.unread.has("smart_hosts"), self.findings);
+            return smart_host::listed(list, !route.unread.has("smart_hosts"), self.findings);
         }
         if route.unread.is_empty() {
             self.findings.push(
@@ -285,7 +285,7 @@ impl Check<'_> {
                 };
                 let there = other.patterns.get(its).unwrap_or(&other.name);
                 let names = [&*connector.name, &*other.connector.name];
-                self.duplicate(here, there, names, &format!("mail, to {}", domain.value));
+                self.duplicate(here, there, names, &format!("to `{}`", domain.value));
             }
         }
     }

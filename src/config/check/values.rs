@@ -1,6 +1,6 @@
 //! Single values: words, patterns, networks, certificates, texts.
 
-use std::{ops::Range, str::FromStr};
+use std::{collections::HashMap, ops::Range};
 
 use super::{
     super::{
@@ -8,7 +8,7 @@ use super::{
         table::At,
         words::shown,
     },
-    PATTERN_HELP,
+    PATTERN_HELP, taken,
 };
 use crate::{
     mail::{
@@ -16,7 +16,7 @@ use crate::{
         NetworkTable, TlsVersion,
     },
     policy::{
-        connector::{Host, Mode, ReplyRule, SmartHost, Written},
+        connector::{Mode, ReplyRule, Written},
         decision::Action,
         requirement::{CertificateDemand, TlsLevel},
     },
@@ -45,6 +45,18 @@ pub(super) fn mode(written: &At<String>, findings: &mut Findings) -> Option<Mode
     word(written, "mode-unknown", "mode", &known, foreign, findings)
 }
 
+/// The level of an inbound connector: one that only outbound ones have is known, too, for the
+/// caller to explain.
+pub(super) fn inbound_level(written: &At<String>, findings: &mut Findings) -> Option<TlsLevel> {
+    let outbound = [TlsLevel::Trusted, TlsLevel::Domain];
+    let outbound = outbound
+        .into_iter()
+        .find(|level| written.value == level.as_str());
+    let known = [TlsLevel::Opportunistic, TlsLevel::Encrypt].map(|level| (level.as_str(), level));
+    outbound.or_else(|| word(written, "level-unknown", "level", &known, LEVELS, findings))
+}
+
+/// The level of an outbound connector.
 pub(super) fn level(written: &At<String>, findings: &mut Findings) -> Option<TlsLevel> {
     let known = [
         TlsLevel::Opportunistic,
@@ -53,23 +65,7 @@ pub(super) fn level(written: &At<String>, findings: &mut Findings) -> Option<Tls
         TlsLevel::Domain,
     ]
     .map(|level| (level.as_str(), level));
-    let foreign: &[Foreign] = &[
-        ("may", "opportunistic"),
-        ("none", "opportunistic"),
-        ("optional", "opportunistic"),
-        ("disabled", "opportunistic"),
-        ("require", "encrypt"),
-        ("required", "encrypt"),
-        ("mandatory", "encrypt"),
-        ("true", "encrypt"),
-        ("starttls", "encrypt"),
-        ("encryptiononly", "encrypt"),
-        ("certificatevalidation", "trusted"),
-        ("verify", "domain"),
-        ("secure", "domain"),
-        ("domainvalidation", "domain"),
-    ];
-    word(written, "level-unknown", "level", &known, foreign, findings)
+    word(written, "level-unknown", "level", &known, LEVELS, findings)
 }
 
 pub(super) fn action(written: Option<&At<String>>, findings: &mut Findings) -> Option<Action> {
@@ -113,7 +109,7 @@ pub(super) fn word<T: Copy>(
         .collect();
     let meant = foreign
         .iter()
-        .find(|(word, _)| *word == folded)
+        .find(|(word, ours)| *word == folded && known.iter().any(|(word, _)| word == ours))
         .map(|(_, ours)| *ours)
         .or_else(|| {
             let near = known
@@ -138,7 +134,7 @@ pub(super) fn word<T: Copy>(
 }
 
 /// A list that is not empty, each entry read by `read`; the places of those that are good.
-fn list<T>(
+pub(super) fn list<T>(
     list: &At<Vec<At<String>>>,
     whole: bool,
     findings: &mut Findings,
@@ -258,7 +254,8 @@ pub(super) fn networks(
     (networks, spans)
 }
 
-fn twice(here: &Range<usize>, there: &Range<usize>, findings: &mut Findings) {
+/// Points out an entry that is equal to an earlier one of its list.
+pub(super) fn twice(here: &Range<usize>, there: &Range<usize>, findings: &mut Findings) {
     findings.push(
         Finding::warning(
             "pattern-twice",
@@ -323,7 +320,7 @@ pub(super) fn certificates(
         once(listed)
     });
     let fingerprints = fingerprints.map_or_else(Vec::new, |fingerprints| {
-        let (listed, _) = list(
+        let (listed, spans) = list(
             fingerprints,
             whole_fingerprints,
             findings,
@@ -338,6 +335,12 @@ pub(super) fn certificates(
                 )
             },
         );
+        let mut first: HashMap<Fingerprint, &Range<usize>> = HashMap::new();
+        for (fingerprint, here) in listed.iter().zip(&spans) {
+            if let Some(there) = taken(&mut first, fingerprint.value, here) {
+                twice(here, there, findings);
+            }
+        }
         once(listed)
     });
     CertificateDemand {
@@ -379,104 +382,6 @@ pub(super) fn version(
     Some(Written::new(version, &written.value))
 }
 
-pub(super) fn smart_hosts(
-    written: &At<Vec<At<String>>>,
-    whole: bool,
-    findings: &mut Findings,
-) -> Vec<Written<SmartHost>> {
-    let (listed, spans) = list(written, whole, findings, |entry, findings| {
-        let help = "write a host name or an address, with a port if it is not 25: \
-                    `\"mail.contosobank.com\"`, `\"192.0.2.7:2525\"`, `\"[2001:db8::7]:2525\"`";
-        findings.keep_with_help(entry, "smart-host-bad", help, smart_host(&entry.value))
-    });
-    let mut kept: Vec<Written<SmartHost>> = Vec::with_capacity(listed.len());
-    for (written, span) in listed.into_iter().zip(spans) {
-        if kept.iter().any(|kept| kept.value == written.value) {
-            findings.push(
-                Finding::warning(
-                    "pattern-twice",
-                    span,
-                    "this next hop stands in the list already",
-                )
-                .help("remove one of the two"),
-            );
-        } else {
-            kept.push(written);
-        }
-    }
-    kept
-}
-
-/// Reads a host name, an IPv4 address, or an IPv6 address (in brackets, or bare without a port),
-/// with a port behind `:`.
-fn smart_host(text: &str) -> Result<SmartHost, String> {
-    let quoted = || format!("`{}`", shown(text));
-    if let Some(rest) = text.strip_prefix('[') {
-        let (address, port) = rest
-            .split_once(']')
-            .ok_or_else(|| format!("{} has no `]` behind its address", quoted()))?;
-        let address: std::net::Ipv6Addr = address.parse().map_err(|_| {
-            format!(
-                "in brackets stands an IPv6 address, and {} has none",
-                quoted()
-            )
-        })?;
-        let port = match port.strip_prefix(':') {
-            Some(port) => self::port(port).ok_or_else(|| bad_port(port))?,
-            None if port.is_empty() => SMTP,
-            None => return Err(format!("behind the `]` of {} stands no port", quoted())),
-        };
-        return Ok(SmartHost {
-            host: Host::Address(std::net::IpAddr::from(address).to_canonical()),
-            port,
-        });
-    }
-    if let Ok(address) = text.parse::<std::net::Ipv6Addr>() {
-        return Ok(SmartHost {
-            host: Host::Address(std::net::IpAddr::from(address).to_canonical()),
-            port: SMTP,
-        });
-    }
-    let (host, port) = match text.split_once(':') {
-        Some((_, port)) if port.contains(':') => {
-            return Err(format!(
-                "{} is no IPv6 address; one with a port stands in brackets",
-                quoted()
-            ));
-        }
-        Some((host, port)) => (host, self::port(port).ok_or_else(|| bad_port(port))?),
-        None => (text, SMTP),
-    };
-    if let Ok(address) = host.parse::<std::net::Ipv4Addr>() {
-        return Ok(SmartHost {
-            host: Host::Address(address.into()),
-            port,
-        });
-    }
-    let name = Domain::from_str(host).map_err(|error| error.to_string())?;
-    // Why: such a name cannot exist (RFC 3696 section 2); it is an address with a slip in it.
-    let top = name.as_str().rsplit('.').next().unwrap_or_default();
-    if top.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!(
-            "{} is neither a host name nor an IPv4 address",
-            quoted()
-        ));
-    }
-    Ok(SmartHost {
-        host: Host::Name(name),
-        port,
-    })
-}
-
-fn port(text: &str) -> Option<u16> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    text.parse().ok().filter(|port| digits && *port > 0)
-}
-
-fn bad_port(text: &str) -> String {
-    format!("`{}` is no port: a port is 1 to 65535", shown(text))
-}
-
 /// What to say to the peer, where `action` is what happens unless written otherwise.
 pub(super) fn reply(
     action: Option<&At<String>>,
@@ -486,16 +391,18 @@ pub(super) fn reply(
 ) -> ReplyRule {
     let action = self::action(action, findings).unwrap_or(default);
     let text = text.map(|text| {
-        let fault = if text.value.is_empty() || text.value.len() > REPLY_OCTETS {
-            Some("a reply text has 1 to 200 characters")
-        } else if !text
-            .value
-            .bytes()
-            .all(|byte| byte == b' ' || byte.is_ascii_graphic())
-        {
-            Some("a reply text is one line of printable ASCII")
+        let length = text.value.chars().count();
+        let printable = |byte| byte == b' ' || u8::is_ascii_graphic(&byte);
+        let fault = if text.value.is_empty() {
+            Some("a reply text cannot be empty".to_owned())
+        } else if !text.value.bytes().all(printable) {
+            Some("a reply text is one line of printable ASCII".to_owned())
+        } else if length > REPLY_CHARACTERS {
+            Some(format!(
+                "a reply text has at most 200 characters, and this one {length}"
+            ))
         } else if text.value.contains(['{', '}']) {
-            Some("a reply text holds no braces: they are kept for later")
+            Some("a reply text holds no braces: they are kept for later".to_owned())
         } else {
             None
         };
@@ -509,5 +416,24 @@ pub(super) fn reply(
     ReplyRule { action, text }
 }
 
-const SMTP: u16 = 25;
-const REPLY_OCTETS: usize = 200;
+/// What others call the levels.
+const LEVELS: &[Foreign] = &[
+    ("may", "opportunistic"),
+    ("none", "opportunistic"),
+    ("optional", "opportunistic"),
+    ("disabled", "opportunistic"),
+    ("no", "opportunistic"),
+    ("always", "encrypt"),
+    ("require", "encrypt"),
+    ("required", "encrypt"),
+    ("mandatory", "encrypt"),
+    ("true", "encrypt"),
+    ("yes", "encrypt"),
+    ("starttls", "encrypt"),
+    ("encryptiononly", "encrypt"),
+    ("certificatevalidation", "trusted"),
+    ("verify", "domain"),
+    ("secure", "domain"),
+    ("domainvalidation", "domain"),
+];
+const REPLY_CHARACTERS: usize = 200;

@@ -187,13 +187,14 @@ fn compare(
 ) {
     let (own, wider) = (&special.connector.require, &general.connector.require);
     let (name, other) = (&special.connector.name, &general.connector.name);
-    let whose = pattern_text(special, span);
+    let whose = mail_of(special, span);
     let (code, message, help) = match kind {
         Kind::Tls => {
             if own.tls != Some(TlsDemand::Opportunistic) || wider.tls != Some(TlsDemand::Encrypt) {
                 return;
             }
-            let message = format!("for {whose} `{name}` lifts the TLS that `{other}` demands");
+            let message =
+                format!("for mail {whose}, `{name}` lifts the TLS that `{other}` demands");
             (
                 "demand-lifted",
                 message,
@@ -208,7 +209,7 @@ fn compare(
                 return;
             }
             let message = format!(
-                "for {whose} `{name}` takes {}, where `{other}` demands {}",
+                "for mail {whose}, `{name}` takes {}, where `{other}` demands {}",
                 own.value, wider.value
             );
             let help = format!(
@@ -219,25 +220,31 @@ fn compare(
         }
         Kind::Origin => match (&own.origin, &wider.origin) {
             (Some(Origin::Unrestricted), Some(Origin::Restricted(wider))) => {
-                let message = format!("for {whose} `{name}` lifts {} of `{other}`", listed(wider));
+                let message = format!(
+                    "for mail {whose}, `{name}` lifts {} of `{other}`",
+                    listed(wider)
+                );
                 let help = "if that is not meant, remove `origin = \"unrestricted\"`".to_owned();
                 ("demand-lifted", message, help)
             }
             (Some(Origin::Restricted(own)), Some(Origin::Restricted(wider))) => {
                 let message = format!(
-                    "for {whose} `{name}` replaces {} of `{other}`",
+                    "for mail {whose}, `{name}` replaces {} of `{other}`",
                     listed(wider)
                 );
-                let unless = match (&own.addresses, &wider.addresses) {
-                    (_, None) => format!("unless it meets what `{name}` lists"),
-                    (Some(_), Some(_)) => {
-                        format!("unless its addresses are among the client_ips of `{name}`, too")
-                    }
-                    (None, Some(_)) => format!("unless it bears a certificate that `{name}` lists"),
+                let unless = match (&own.addresses, &own.certificate) {
+                    (Some(_), None) => "its addresses are among the `client_ips`",
+                    (None, _) => "it comes with a certificate",
+                    (Some(_), Some(_)) if own.either => "it comes with an address or a certificate",
+                    (Some(_), Some(_)) => "it comes with an address and a certificate",
+                };
+                let (meets, need_not) = match &wider.addresses {
+                    Some(_) => ("comes through", "come through"),
+                    None => ("meets", "meet"),
                 };
                 let help = format!(
-                    "mail of {whose} that comes through `{other}` will be refused {unless}; and what comes \
-                     by `{name}` need not come through `{other}`"
+                    "mail {whose} that {meets} `{other}` will be refused unless {unless} of `{name}`; and \
+                     what meets `{name}` need not {need_not} `{other}`"
                 );
                 ("demand-replaced", message, help)
             }
@@ -252,8 +259,8 @@ fn compare(
     );
 }
 
-/// The pattern at `span`, as written.
-fn pattern_text(placed: &Placed<InboundConnector>, span: &Range<usize>) -> String {
+/// The mail that the pattern at `span` matches.
+fn mail_of(placed: &Placed<InboundConnector>, span: &Range<usize>) -> String {
     let nth = placed
         .patterns
         .iter()
@@ -263,7 +270,12 @@ fn pattern_text(placed: &Placed<InboundConnector>, span: &Range<usize>) -> Strin
         Partner::SenderDomains(patterns) => patterns.get(nth).map(|pattern| &pattern.text),
         Partner::ClientIps(networks) => networks.get(nth).map(|network| &network.text),
     };
-    text.map_or_else(String::new, ToString::to_string)
+    let text = text.map_or("", |text| &**text);
+    match &*placed.connector.recipient_domains {
+        [] => format!("from `{text}`"),
+        [only] => format!("from `{text}` to `{}`", only.text),
+        [first, ..] => format!("from `{text}` to `{}` and others", first.text),
+    }
 }
 
 fn listed(demand: &OriginDemand) -> &'static str {
@@ -305,7 +317,7 @@ pub(super) fn outbound(connectors: &[Placed<OutboundConnector>], findings: &mut 
             told.push(index);
             let (name, other) = (&placed.connector.name, &general.connector.name);
             let message = format!(
-                "for {} `{name}` asks less than `{other}`: {what}",
+                "for mail to `{}`, `{name}` asks less than `{other}`: {what}",
                 pattern.text
             );
             findings.push(

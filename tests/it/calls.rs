@@ -1,0 +1,393 @@
+//! Calls over real sockets, by the clients that users have.
+
+use std::{
+    process::{Command, Output},
+    time::Duration,
+};
+
+use postern::rpc::pb::{self, check_stream_request::Question, check_stream_response::Answer};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tonic::Code;
+use tonic_types::{ErrorDetail, StatusExt as _};
+
+use crate::running::{PATIENCE, Running, block_on, demands_tls, field, plaintext, tool};
+
+fn serve() -> Running {
+    Running::serve(&[("default", &demands_tls("one"))])
+}
+
+fn grpcurl(running: &Running, arguments: &[&str]) -> Output {
+    let (last, flags) = arguments.split_last().unwrap();
+    Command::new(tool("grpcurl"))
+        .args(["-plaintext", "-max-time", "20"])
+        .args(flags)
+        .arg(running.listen.to_string())
+        .args(last.split(' ').filter(|word| !word.is_empty()))
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn the_request_of_the_readme_has_its_answer() {
+    let example = include_str!("../../config/connectors/default.toml");
+    let running = Running::serve(&[("default", example)]);
+    let readme = include_str!("../../README.md");
+    let request = readme
+        .split("grpcurl -plaintext -d '")
+        .nth(1)
+        .unwrap()
+        .split('\'')
+        .next()
+        .unwrap();
+    let call = "postern.v1.PolicyDecisionService/CheckInbound";
+    let output = grpcurl(&running, &["-d", request, call]);
+    assert!(output.status.success(), "{output:?}");
+    let answer = String::from_utf8(output.stdout).unwrap();
+    let shown = readme
+        .split("```json\n")
+        .nth(1)
+        .unwrap()
+        .split("  ...\n")
+        .next()
+        .unwrap();
+    assert!(answer.starts_with(shown), "{answer}");
+}
+
+#[test]
+fn reflection_lists_all() {
+    let running = serve();
+    let output = grpcurl(&running, &["list"]);
+    let services = String::from_utf8(output.stdout).unwrap();
+    for service in [
+        "grpc.health.v1.Health",
+        "postern.v1.PolicyDecisionService",
+        "postern.v1.PolicyExplanationService",
+    ] {
+        assert!(services.contains(service), "{services}");
+    }
+    let output = grpcurl(&running, &["describe postern.v1.CheckStreamRequest"]);
+    assert!(
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("oneof question")
+    );
+    // The old version, which some clients know alone.
+    block_on(async {
+        use tonic_reflection::pb::v1alpha::{
+            ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+            server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+        };
+        let channel = endpoint(&running).connect().await.unwrap();
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(MessageRequest::ListServices(String::new())),
+        };
+        let mut answers = ServerReflectionClient::new(channel)
+            .server_reflection_info(tokio_stream::once(request))
+            .await
+            .unwrap()
+            .into_inner();
+        let answer = answers.next().await.unwrap().unwrap().message_response;
+        let Some(MessageResponse::ListServicesResponse(list)) = answer else {
+            panic!("{answer:?}")
+        };
+        assert!(
+            list.service
+                .iter()
+                .any(|service| service.name == "postern.v1.PolicyDecisionService")
+        );
+    });
+}
+
+#[test]
+fn every_error_says_why() {
+    let running = serve();
+    block_on(async {
+        let mut client = running.client().await;
+        let nothing = pb::CheckInboundRequest::default();
+        let status = client.decisions.check_inbound(nothing).await.unwrap_err();
+        assert_eq!(status.code(), Code::InvalidArgument);
+        assert_eq!(reason(&status), "FACT_INVALID");
+        let fields = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(fields.first().unwrap().field, "client_ip");
+
+        let two = pb::CheckOutboundRequest {
+            session: Some(pb::OutboundSession {
+                host: "mx:25".into(),
+                server_ip: "nowhere".into(),
+                ..pb::OutboundSession::default()
+            }),
+            ..pb::CheckOutboundRequest::default()
+        };
+        let status = client.decisions.check_outbound(two).await.unwrap_err();
+        let fields = status.get_details_bad_request().unwrap().field_violations;
+        let fields: Vec<_> = fields
+            .iter()
+            .map(|violation| violation.field.as_str())
+            .collect();
+        assert_eq!(fields, ["rcpt_to", "session.host", "session.server_ip"]);
+
+        let elsewhere = pb::CheckInboundRequest {
+            connector_set: "else\nwhere".into(),
+            ..plaintext()
+        };
+        let status = client.decisions.check_inbound(elsewhere).await.unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::NotFound, "CONNECTOR_SET_NOT_FOUND")
+        );
+        assert!(!status.message().contains("else"), "{status:?}");
+
+        // What tonic itself answers has details, too: a message that is too large, and no such call.
+        let large = pb::CheckInboundRequest {
+            helo: "x".repeat(2_000_000),
+            ..plaintext()
+        };
+        let status = client.decisions.check_inbound(large).await.unwrap_err();
+        assert_eq!(reason(&status), "MESSAGE_TOO_LARGE", "{status:?}");
+        let channel = endpoint(&running).connect().await.unwrap();
+        let mut unknown = tonic::client::Grpc::new(channel);
+        unknown.ready().await.unwrap();
+        let status = unknown
+            .unary::<_, pb::CheckInboundResponse, _>(
+                tonic::Request::new(plaintext()),
+                http::uri::PathAndQuery::from_static("/postern.v1.PolicyDecisionService/Nothing"),
+                tonic_prost::ProstCodec::default(),
+            )
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Unimplemented, "METHOD_UNKNOWN")
+        );
+    });
+}
+
+#[test]
+fn a_stream_of_100_000_questions() {
+    const QUESTIONS: u64 = 100_000;
+    let running = serve();
+    block_on(async {
+        let mut client = running.client().await;
+        let (sender, receiver) = tokio::sync::mpsc::channel(512);
+        let mut asking = tokio::task::JoinSet::new();
+        asking.spawn(async move {
+            for id in 0..QUESTIONS {
+                // Every 1,000th has no body, every 1,001st is wrong: the stream goes on.
+                let question = match id {
+                    _ if id % 1_000 == 999 => None,
+                    _ if id % 1_001 == 1_000 => {
+                        Some(Question::Inbound(pb::CheckInboundRequest::default()))
+                    }
+                    _ if id % 2 == 0 => Some(Question::Inbound(plaintext())),
+                    _ => Some(Question::Outbound(pb::CheckOutboundRequest {
+                        rcpt_to: "contoso.com".into(),
+                        ..pb::CheckOutboundRequest::default()
+                    })),
+                };
+                sender
+                    .send(pb::CheckStreamRequest { id, question })
+                    .await
+                    .unwrap();
+            }
+        });
+        let stream = client
+            .decisions
+            .check_stream(ReceiverStream::new(receiver))
+            .await
+            .unwrap();
+        let mut answers = stream.into_inner();
+        let mut seen = vec![false; usize::try_from(QUESTIONS).unwrap()];
+        while let Some(answer) = answers.next().await {
+            let pb::CheckStreamResponse { id, answer } = answer.unwrap();
+            assert!(!std::mem::replace(
+                &mut seen[usize::try_from(id).unwrap()],
+                true
+            ));
+            match answer.unwrap() {
+                Answer::Inbound(answer) => assert_eq!(answer.verdict(), pb::Verdict::Reject),
+                Answer::Outbound(answer) => assert_eq!(answer.verdict(), pb::Verdict::Accept),
+                Answer::Failure(failure) => {
+                    assert_eq!(failure.code, Code::InvalidArgument as i32);
+                    let reasons: Vec<_> = failure
+                        .details
+                        .iter()
+                        .map(|any| any.type_url.clone())
+                        .collect();
+                    assert!(
+                        reasons.contains(&"type.googleapis.com/google.rpc.ErrorInfo".to_owned())
+                    );
+                    assert!(id % 1_000 == 999 || id % 1_001 == 1_000, "{failure:?}");
+                }
+            }
+        }
+        assert!(seen.into_iter().all(|seen| seen));
+    });
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_not_read() {
+    let running = serve();
+    block_on(async {
+        let mut client = running.client().await;
+        let (sender, receiver) = tokio::sync::mpsc::channel(1);
+        let stream = client
+            .decisions
+            .check_stream(ReceiverStream::new(receiver))
+            .await
+            .unwrap();
+        // Questions are sent until none is taken any more; no answer is read.
+        let mut sent = 0_u64;
+        loop {
+            let question = Some(Question::Inbound(plaintext()));
+            let send = sender.send(pb::CheckStreamRequest { id: sent, question });
+            match tokio::time::timeout(Duration::from_secs(1), send).await {
+                Ok(sending) => sending.unwrap(),
+                Err(_) => break,
+            }
+            sent += 1;
+            assert!(sent < 1_000_000, "it reads without end");
+        }
+        drop(sender);
+        let mut answers = stream.into_inner();
+        let mut answered = 0;
+        while let Some(answer) = answers.next().await {
+            answer.unwrap();
+            answered += 1;
+        }
+        assert_eq!(answered, sent);
+    });
+}
+
+#[test]
+fn metrics_count_and_promtool_likes_them() {
+    let running = serve();
+    block_on(async {
+        let mut client = running.client().await;
+        for _ in 0..3 {
+            client.decisions.check_inbound(plaintext()).await.unwrap();
+        }
+        let nothing = pb::CheckInboundRequest::default();
+        client.decisions.check_inbound(nothing).await.unwrap_err();
+    });
+    let (code, page) = running.page("/metrics");
+    assert_eq!(code, 200);
+    let rejected = "postern_decisions_total{rpc=\"CheckInbound\",connector_set=\"default\",verdict=\"REJECT\"} 3";
+    let reason = "postern_rejections_total{connector_set=\"default\",connector=\"ContosoBank\",reason=\"TLS_REQUIRED\"} 3";
+    let invalid =
+        "postern_rpc_requests_total{rpc=\"CheckInbound\",grpc_code=\"INVALID_ARGUMENT\"} 1";
+    for line in [
+        rejected,
+        reason,
+        invalid,
+        "postern_decision_duration_seconds_count{rpc=\"CheckInbound\"} 3",
+    ] {
+        assert!(page.lines().any(|have| have == line), "{line}\n{page}");
+    }
+    let mut promtool = Command::new(tool("promtool"))
+        .args(["check", "metrics"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    std::io::Write::write_all(&mut promtool.stdin.take().unwrap(), page.as_bytes()).unwrap();
+    let output = promtool.wait_with_output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn the_log_shows_no_local_part() {
+    let running = serve();
+    block_on(async {
+        let mut client = running.client().await;
+        let request = pb::CheckInboundRequest {
+            mail_from: "secret.sender@contosobank.com".into(),
+            rcpt_to: "secret.recipient@contoso.com".into(),
+            correlation_id: "4F2A".into(),
+            ..plaintext()
+        };
+        client.decisions.check_inbound(request).await.unwrap();
+        let malformed = pb::CheckInboundRequest {
+            mail_from: "secret.sender".into(),
+            ..plaintext()
+        };
+        client.decisions.check_inbound(malformed).await.unwrap();
+    });
+    let event =
+        running.logged(|event| field(event, "correlation_id").is_some_and(|id| id == "4F2A"));
+    assert_eq!(field(&event, "mail_from").unwrap(), "contosobank.com");
+    running
+        .logged(|event| field(event, "reason").is_some_and(|reason| reason == "MAIL_FROM_INVALID"));
+    for event in running.events() {
+        assert!(!event.to_string().contains("secret"), "{event}");
+    }
+}
+
+#[test]
+fn the_first_load_script_runs() {
+    let running = serve();
+    let output = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/loadtest/ghz"))
+        .args([running.listen.to_string().as_str(), "200", "1"])
+        .env(
+            "PATH",
+            format!("{}:/usr/bin:/bin", tool("ghz").parent().unwrap().display()),
+        )
+        .output()
+        .unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        output.status.success() && report.contains("[OK]   200 responses"),
+        "{report}"
+    );
+}
+
+#[test]
+fn the_contract_is_linted() {
+    let output = Command::new(tool("buf"))
+        .args(["lint", concat!(env!("CARGO_MANIFEST_DIR"), "/proto")])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn clients_can_use_the_service_config() {
+    let config: serde_json::Value =
+        serde_json::from_str(include_str!("../../proto/postern/v1/service_config.json")).unwrap();
+    assert_eq!(
+        config["loadBalancingConfig"][0]["round_robin"],
+        serde_json::json!({})
+    );
+    assert_eq!(
+        config["healthCheckConfig"]["serviceName"],
+        "postern.v1.PolicyDecisionService"
+    );
+    let retry = &config["methodConfig"][0]["retryPolicy"];
+    assert_eq!(retry["maxAttempts"], 2);
+    assert_eq!(
+        retry["retryableStatusCodes"],
+        serde_json::json!(["UNAVAILABLE"])
+    );
+}
+
+fn endpoint(running: &Running) -> tonic::transport::Endpoint {
+    tonic::transport::Endpoint::from_shared(format!("http://{}", running.listen))
+        .unwrap()
+        .timeout(PATIENCE)
+}
+
+/// The reason of the ErrorInfo that every error has.
+fn reason(status: &tonic::Status) -> String {
+    let details = status.check_error_details_vec().unwrap();
+    let info = details.into_iter().find_map(|detail| match detail {
+        ErrorDetail::ErrorInfo(info) => Some(info),
+        _ => None,
+    });
+    let info = info.unwrap_or_else(|| panic!("{status:?}"));
+    assert_eq!(info.domain, "postern");
+    info.reason
+}

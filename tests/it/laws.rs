@@ -1,18 +1,20 @@
 //! Laws that hold for every connector set and every question: what Postern decides is what a
 //! naive reading of the semantics decides, and changes to a set change no more than they say.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use postern::{
     config,
+    live::Snapshot,
     mail::{DomainPattern, Network, Recipient, ReversePath, TlsVersion},
     policy::{
-        self, ConnectorSet, InboundFacts, OutboundFacts,
+        self, Catalog, ConnectorSet, Entry, InboundFacts, OutboundFacts,
         connector::Host,
         decision::{self, Decision, Matched, MatchedBy, Rejection, Verdict},
         facts::{CertificateFacts, NameFact, SessionFacts, TlsFacts, Trust},
         requirement::TlsLevel,
     },
+    rpc::{answer, pb},
 };
 use proptest::prelude::*;
 
@@ -328,6 +330,75 @@ fn shares_whole_patterns(set: &naive::Set) -> bool {
     loaded.set.is_some()
 }
 
+/// The question as the contract has it.
+fn question(facts: &naive::InboundFacts, named: &str) -> pb::CheckInboundRequest {
+    pb::CheckInboundRequest {
+        connector_set: named.into(),
+        client_ip: facts.client_ip.clone(),
+        mail_from: facts.mail_from.clone(),
+        rcpt_to: facts.rcpt_to.clone(),
+        tls: facts.tls.as_ref().map(|tls| pb::TlsSession {
+            version: tls.version.clone(),
+            certificate_unavailable: tls.certificate_unavailable,
+            peer_certificate: tls
+                .peer_certificate
+                .as_ref()
+                .map(|certificate| pb::Certificate {
+                    trust: certificate.trust as i32,
+                    trust_detail: certificate.trust_detail.clone(),
+                    dns_names: certificate.dns_names.clone(),
+                    common_name: certificate.common_name.clone(),
+                    alternative_names_unavailable: certificate.alternative_names_unavailable,
+                    sha256: certificate.sha256.clone(),
+                    spki_sha256: certificate.spki_sha256.clone(),
+                    ..pb::Certificate::default()
+                }),
+            ..pb::TlsSession::default()
+        }),
+        ..pb::CheckInboundRequest::default()
+    }
+}
+
+/// What an answer comes to: who decided and why it, the verdict, the connector, the reasons.
+type Gist = Result<(Option<(String, i32)>, i32, String, Vec<i32>), tonic::Code>;
+
+fn gist(answer: Result<pb::CheckInboundResponse, postern::rpc::Failure>) -> Gist {
+    let answer = answer.map_err(|failure| failure.code())?;
+    let set = answer
+        .revision
+        .map(|revision| (revision.connector_set, revision.selected_by));
+    let connector = answer
+        .connector
+        .map(|connector| connector.name)
+        .unwrap_or_default();
+    let reasons = answer
+        .rejections
+        .iter()
+        .map(|rejection| rejection.reason)
+        .collect();
+    Ok((set, answer.verdict, connector, reasons))
+}
+
+fn naive_gist(answer: naive::Answer) -> Gist {
+    match answer {
+        naive::Answer::InvalidArgument(_) => Err(tonic::Code::InvalidArgument),
+        naive::Answer::NotFound => Err(tonic::Code::NotFound),
+        naive::Answer::Decided { set, outcome } => {
+            let connector = outcome
+                .connector
+                .map(|connector| connector.name)
+                .unwrap_or_default();
+            let reasons = outcome
+                .rejections
+                .iter()
+                .map(|rejection| rejection.reason as i32)
+                .collect();
+            let set = set.map(|(name, by)| (name, by as i32));
+            Ok((set, outcome.verdict as i32, connector, reasons))
+        }
+    }
+}
+
 fn config() -> ProptestConfig {
     ProptestConfig {
         cases: 512,
@@ -353,6 +424,30 @@ proptest! {
         for facts in &facts {
             prop_assert_eq!(outbound(&loaded, facts), naive::decide_outbound(&set, facts), "{:?}\n{}", facts, set.to_toml());
         }
+    }
+
+    /// Among several sets, the one that the text says answers, or none.
+    #[test]
+    fn the_set_that_answers_is_the_one_the_text_says(
+        sets in naive::some_sets(),
+        named in prop::sample::select(vec!["", "", "", "alpha", "beta", "nowhere", "Not a name"]),
+        default_set in prop::sample::select(vec![None, None, Some("alpha"), Some("gamma")]),
+        facts in naive::some_inbound_facts(),
+    ) {
+        let entries = sets.iter().map(|(name, set)| {
+            Entry::new(config::load_str(name, &set.to_toml()).set.unwrap())
+        });
+        let snapshot = Snapshot {
+            catalog: Catalog::new(entries.collect(), default_set),
+            status: BTreeMap::new(),
+            directory_fault: None,
+        };
+        let asked = question(&facts, named);
+        let facts = naive::InboundFacts { connector_set: named.into(), ..facts };
+        prop_assert_eq!(
+            gist(answer::inbound(&snapshot, &asked)),
+            naive_gist(naive::answer_inbound(&sets, default_set, &facts)),
+        );
     }
 
     /// The order of the connectors in the file is irrelevant.

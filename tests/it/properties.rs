@@ -13,48 +13,48 @@ use proptest::{
     reason = "the fuzz targets use them from another crate"
 )]
 #[path = "../../fuzz/properties.rs"]
-mod properties;
+mod held;
 
 #[test]
 fn addresses() {
-    try_text("address", properties::address);
+    try_text("address", held::address);
 }
 
 #[test]
 fn connectors() {
-    try_text("connectors", properties::connectors);
+    try_text("connectors", held::connectors);
 }
 
 #[test]
 fn domains() {
-    try_text("domain", properties::domain);
+    try_text("domain", held::domain);
 }
 
 #[test]
 fn networks() {
-    try_text("network", properties::network);
+    try_text("network", held::network);
 }
 
 #[test]
 fn settings() {
-    try_text("settings", properties::settings);
+    try_text("settings", held::settings);
 }
 
 #[test]
 fn questions_about_sending_servers() {
-    try_bytes("check_inbound", properties::check_inbound);
-    try_bytes("explain_inbound", properties::explain_inbound);
+    try_bytes("check_inbound", held::check_inbound);
+    try_bytes("explain_inbound", held::explain_inbound);
 }
 
 #[test]
 fn questions_about_next_hops() {
-    try_bytes("check_outbound", properties::check_outbound);
-    try_bytes("explain_outbound", properties::explain_outbound);
+    try_bytes("check_outbound", held::check_outbound);
+    try_bytes("explain_outbound", held::explain_outbound);
 }
 
 #[test]
 fn questions_in_streams() {
-    try_bytes("check_stream", properties::check_stream);
+    try_bytes("check_stream", held::check_stream);
 }
 
 fn try_text(target: &str, property: fn(&str)) {
@@ -74,7 +74,9 @@ fn try_bytes(target: &str, property: impl Fn(&[u8])) {
         .map(|entry| fs::read(entry.unwrap().path()).unwrap())
         .collect();
     assert!(!seeds.is_empty());
-    seeds.iter().for_each(|seed| property(seed));
+    for seed in &seeds {
+        property(seed);
+    }
     let config = ProptestConfig {
         cases: CASES,
         failure_persistence: None,

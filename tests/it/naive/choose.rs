@@ -48,8 +48,17 @@ pub(crate) fn answer_inbound(
     let set_may_change = facts.rcpt_to.is_empty()
         && facts.connector_set.is_empty()
         && sets.iter().filter(|(_, set)| !set.retired).count() > 1;
+    // The set is not known, so that neither it nor its connectors decide; the default, where there
+    // is one, is only named.
+    if set_may_change && malformed.is_none() {
+        let set = chosen.map(|((name, _), by)| (name.clone(), by));
+        return Answer::Decided {
+            set,
+            outcome: Box::new(Outcome::ask_with_recipient()),
+        };
+    }
     answer(&facts.connector_set, chosen, malformed, |set| {
-        inbound::decide(set, facts, set_may_change)
+        inbound::decide_inbound(set, facts)
     })
 }
 

@@ -12,17 +12,11 @@ use super::{
 
 /// Decides an inbound question by `set`, which was named or is the only one.
 pub(crate) fn decide_inbound(set: &Set, facts: &InboundFacts) -> Outcome {
-    decide(set, facts, false)
-}
-
-/// Decides an inbound question. `set_may_change`: "`rcpt_to` is empty, no set was named and there
-/// is more than one".
-pub(crate) fn decide(set: &Set, facts: &InboundFacts, set_may_change: bool) -> Outcome {
     if let Some(malformed) = malformed(facts) {
         return malformed;
     }
-    let enforced = cascade(set, facts, false, set_may_change);
-    let tried = cascade(set, facts, true, set_may_change);
+    let enforced = cascade(set, facts, false);
+    let tried = cascade(set, facts, true);
     Outcome {
         reply: enforced.rejections.first().and_then(|first| {
             // "with the `action` and `text` of the connector that rejection names"
@@ -69,10 +63,10 @@ struct Cascade {
     holds_a_report: bool,
 }
 
-fn cascade(set: &Set, facts: &InboundFacts, with_reports: bool, set_may_change: bool) -> Cascade {
+fn cascade(set: &Set, facts: &InboundFacts, with_reports: bool) -> Cascade {
     let by_domain = chain(set, facts, MatchedBy::SenderDomain, with_reports);
     let by_address = chain(set, facts, MatchedBy::ClientIp, with_reports);
-    let conditional = set_may_change || waits_for_recipient(set, facts, with_reports);
+    let conditional = waits_for_recipient(set, facts, with_reports);
 
     let mut rejections = Vec::new();
     let mut address_first = false;

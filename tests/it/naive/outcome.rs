@@ -15,6 +15,19 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// "the verdict is CONDITIONAL, without rejections: ask again with a recipient"
+    pub(crate) fn ask_with_recipient() -> Self {
+        Self {
+            verdict: Verdict::Conditional,
+            connector: None,
+            also_matched: None,
+            rejections: Vec::new(),
+            reply: None,
+            if_enforced: None,
+            delivery: None,
+        }
+    }
+
     /// "REJECT with `MAIL_FROM_INVALID` or else `RCPT_TO_INVALID` as the only rejection, no
     /// connector, no `if_enforced`, whatever the set and its mode."
     pub(crate) fn malformed(reason: Reason, given: &str) -> Self {

@@ -137,8 +137,8 @@ An expectations file holds questions and what must be decided about them:
   version = 1
   [[case]]
   name = \"ContosoBank in plaintext is refused\"
-  inbound = { client_ip = \"192.0.2.7\", mail_from = \"ann@contosobank.com\", rcpt_to = \"bob@contoso.com\" }
-  expect = { verdict = \"REJECT\", connector = \"ContosoBank\", reasons = [\"TLS_REQUIRED\"] }
+  inbound = { client_ip = \"192.0.2.7\", mail_from = \"ann@contosobank.com\" }
+  expect = { verdict = \"REJECT\", reasons = [\"TLS_REQUIRED\"] }
 
 Examples:
   postern test

@@ -240,8 +240,8 @@ fn a_peer_that_does_not_read_is_not_read() {
         let mut sent = 0_u64;
         loop {
             let question = Some(Question::Inbound(plaintext()));
-            let send = sender.send(pb::CheckStreamRequest { id: sent, question });
-            match tokio::time::timeout(Duration::from_secs(1), send).await {
+            let asked = sender.send(pb::CheckStreamRequest { id: sent, question });
+            match tokio::time::timeout(Duration::from_secs(1), asked).await {
                 Ok(sending) => sending.unwrap(),
                 Err(_) => break,
             }

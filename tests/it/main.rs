@@ -5,13 +5,21 @@ mod calls;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod commands;
+#[cfg(test)]
+mod findings;
+#[cfg(test)]
 mod laws;
 #[cfg(test)]
 mod naive;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod reloading;
 #[cfg(test)]
 mod running;
+#[cfg(test)]
+mod schema;
 #[cfg(test)]
 mod sentences;
 #[cfg(test)]

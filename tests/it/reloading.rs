@@ -130,7 +130,7 @@ fn every_way_of_saving_under_load() {
         saved.push((config::digest(&text), Instant::now()));
     };
     save("written in place", &mut |text| {
-        fs::write(&file, text).unwrap()
+        fs::write(&file, text).unwrap();
     });
     save("renamed over", &mut |text| rename_over(&file, text));
     save("written in two writes", &mut |text| {

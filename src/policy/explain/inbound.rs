@@ -258,7 +258,7 @@ impl<'a> Reading<'a> {
             .tls
             .as_ref()
             .and_then(|tls| tls.certificate.as_ref());
-        let mut observed = vec![self.facts.client_ip.to_string()];
+        let mut observed = Vec::new();
         let (text, expected, met) = match origin {
             Origin::Unrestricted => ("from anywhere".into(), Vec::new(), true),
             Origin::Restricted(demand) => {
@@ -272,6 +272,9 @@ impl<'a> Reading<'a> {
                     .into_iter()
                     .flat_map(|demand| super::texts(&demand.networks));
                 let certificates = demand.certificate.iter().flat_map(certificate_expected);
+                if addresses.is_some() {
+                    observed.push(self.facts.client_ip.to_string());
+                }
                 if demand.certificate.is_some() {
                     observed.extend(certificate_seen(certificate));
                 }

@@ -96,7 +96,7 @@ fn lists_every_bad_field() {
     let bad = outbound(&request).unwrap_err();
     assert_eq!(
         fields(&bad),
-        ["rcpt_to", "session.server_ip", "session.host"]
+        ["rcpt_to", "session.host", "session.server_ip"]
     );
 }
 

@@ -44,7 +44,7 @@ pub fn carets(name: &str, text: &str, findings: &[Finding], colour: bool) -> Str
 }
 
 /// The findings of the file `name`, each in one line: `name:line:column: error[code]: message
-/// (help: ...)`.
+/// (help: ...)`; without line and column where it speaks of the whole file.
 pub fn plain(name: &str, text: &str, findings: &[Finding]) -> String {
     let lines = Lines::of(text);
     findings
@@ -54,7 +54,7 @@ pub fn plain(name: &str, text: &str, findings: &[Finding]) -> String {
 }
 
 /// The findings of the file `name` as JSON objects; lines and columns count from 1, and an end is
-/// the place after the last character.
+/// the place after the last character; they are null where a finding speaks of the whole file.
 pub fn json(name: &str, text: &str, findings: &[Finding]) -> Vec<serde_json::Value> {
     let lines = Lines::of(text);
     findings
@@ -70,21 +70,24 @@ fn line(name: &str, lines: &Lines<'_>, finding: &Finding) -> String {
         help,
         ..
     } = finding;
-    let place = lines.place(finding.span().start);
+    let place = if finding.labels.is_empty() {
+        String::new()
+    } else {
+        let place = lines.place(finding.span().start);
+        format!("{}:{}:", place.line, place.column)
+    };
     let severity = finding.severity.word();
     let help = help
         .as_ref()
         .map(|help| format!(" (help: {help})"))
         .unwrap_or_default();
-    format!(
-        "{name}:{}:{}: {severity}[{code}]: {message}{help}\n",
-        place.line, place.column
-    )
+    format!("{name}:{place} {severity}[{code}]: {message}{help}\n")
 }
 
 fn object(name: &str, lines: &Lines<'_>, finding: &Finding) -> serde_json::Value {
-    let span = finding.span();
-    let (start, end) = (lines.place(span.start), lines.place(span.end));
+    let span = finding.labels.first().map(|label| label.span.clone());
+    let start = span.as_ref().map(|span| lines.place(span.start));
+    let end = span.map(|span| lines.place(span.end));
     let labels: Vec<_> = finding
         .labels
         .iter()
@@ -92,10 +95,10 @@ fn object(name: &str, lines: &Lines<'_>, finding: &Finding) -> serde_json::Value
         .collect();
     json!({
         "file": name,
-        "line": start.line,
-        "column": start.column,
-        "end_line": end.line,
-        "end_column": end.column,
+        "line": start.map(|place| place.line),
+        "column": start.map(|place| place.column),
+        "end_line": end.map(|place| place.line),
+        "end_column": end.map(|place| place.column),
         "code": finding.code,
         "severity": finding.severity.word(),
         "message": finding.message,
@@ -132,7 +135,11 @@ impl std::error::Error for Report<'_> {}
 
 impl Diagnostic for Report<'_> {
     fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(self.finding.code))
+        let code = self.finding.code;
+        if self.finding.labels.is_empty() {
+            return Some(Box::new(format!("{code}: {}", self.source.name)));
+        }
+        Some(Box::new(code))
     }
 
     fn severity(&self) -> Option<miette::Severity> {

@@ -140,6 +140,36 @@ fn every_code_has_a_file_that_causes_it() {
 }
 
 #[test]
+fn the_reference_has_every_code_and_no_other() {
+    let root = Path::new(ROOT);
+    let mut codes = codes_in(&root.join("src/cli/sets.rs"));
+    for folder in ["src/cli/expectations", "src/config", "src/source"] {
+        codes.extend(codes_in(&root.join(folder)));
+    }
+    let page = fs::read_to_string(root.join("docs/findings.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let rows: Vec<_> = rows.filter_map(|row| row.split('`').next()).collect();
+    let mut explained = BTreeSet::new();
+    for row in rows {
+        assert!(explained.insert(row.to_owned()), "`{row}` has two rows");
+    }
+    let without: Vec<_> = codes.difference(&explained).collect();
+    assert!(
+        without.is_empty(),
+        "docs/findings.md has no row for {without:?}"
+    );
+    let quoted = page
+        .lines()
+        .flat_map(|line| line.split('`').skip(1).step_by(2));
+    explained.extend(quoted.filter(|text| is_code(text)).map(str::to_owned));
+    let unknown: Vec<_> = explained.difference(&codes).collect();
+    assert!(
+        unknown.is_empty(),
+        "docs/findings.md has {unknown:?}, which nothing gives"
+    );
+}
+
+#[test]
 fn every_snapshot_has_its_file() {
     for folder in ["bad", "settings", "warn"] {
         let names: BTreeSet<_> = files(&format!("tests/config/{folder}"))
@@ -221,27 +251,30 @@ fn paths(folder: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// The texts in quotes that are written like codes, outside of tests.
-fn codes_in(folder: &Path) -> BTreeSet<String> {
-    let mut codes = BTreeSet::new();
-    for path in paths(folder) {
-        if path.is_dir() {
-            codes.extend(codes_in(&path));
-        } else if !path.ends_with("tests.rs") {
-            let source = fs::read_to_string(path).unwrap();
-            let source = source.split("#[cfg(test)]").next().unwrap_or_default();
-            let quoted = source.lines().flat_map(|line| line.split('"').skip(1));
-            codes.extend(quoted.filter(|text| is_code(text)).map(str::to_owned));
-        }
+/// The texts in quotes that are written like codes in a file, or in those of a folder, outside of
+/// tests.
+fn codes_in(path: &Path) -> BTreeSet<String> {
+    if path.is_dir() {
+        let paths = paths(path).into_iter();
+        return paths.flat_map(|path| codes_in(&path)).collect();
     }
-    codes
+    if path.ends_with("tests.rs") {
+        return BTreeSet::new();
+    }
+    let source = fs::read_to_string(path).unwrap();
+    let source = source.split("#[cfg(test)]").next().unwrap_or_default();
+    let quoted = source.lines().flat_map(|line| line.split('"').skip(1));
+    let codes = quoted.filter(|text| is_code(text));
+    codes.map(str::to_owned).collect()
 }
 
 fn is_code(text: &str) -> bool {
-    let words = text.split('-');
+    let mut words = text.split('-');
     text.contains('-')
-        && words
-            .clone()
-            .all(|word| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase()))
+        && text.starts_with(|first: char| first.is_ascii_lowercase())
+        && words.all(|word| {
+            let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            !word.is_empty() && word.bytes().all(plain)
+        })
         && !WORDS.contains(&text)
 }

@@ -10,8 +10,9 @@ use super::{
         requirement::{InboundRequirement, Origin, TlsDemand, check_version},
         set::ConnectorSet,
     },
-    Chain, Considered, Demand, DemandKind, Explanation, address_text, breadth,
-    certificate_expected, certificate_seen, certificate_text, kept_out, named, version_seen,
+    ByName, Chain, Considered, Demand, DemandKind, Explanation, address_text, breadth,
+    certificate_expected, certificate_seen, certificate_text, kept_out, named, not_in,
+    version_seen,
 };
 use crate::mail::{DomainPattern, Network, Recipient};
 
@@ -43,17 +44,9 @@ pub fn explain_inbound<'a>(
             chains.extend(reading.chain(&resolved));
         }
     }
-    let in_chain = |name: &str| {
-        let mut considered = chains
-            .iter()
-            .flat_map(|chain: &Chain<'_>| &chain.considered);
-        considered.any(|considered| considered.connector == name)
-    };
-    let not_matched = asked
-        .iter()
-        .filter(|name| !in_chain(name))
-        .map(|name| not_matched(set, facts, name))
-        .collect();
+    let not_matched = not_in(&chains, set, asked, |by_name, name| {
+        not_matched(set, facts, by_name, name)
+    });
     Explanation {
         decision,
         chains,
@@ -301,12 +294,10 @@ impl<'a> Reading<'a> {
 fn not_matched<'a>(
     set: &'a ConnectorSet,
     facts: &InboundFacts<'_>,
+    by_name: &ByName<'a>,
     name: &'a str,
 ) -> Considered<'a> {
-    let connector = set
-        .inbound()
-        .iter()
-        .find(|connector| &*connector.name == name);
+    let connector = by_name.inbound.get(name);
     let because = match connector.map(|connector| &connector.partner) {
         Some(Partner::SenderDomains(_)) => {
             format!(
@@ -315,13 +306,7 @@ fn not_matched<'a>(
             )
         }
         Some(Partner::ClientIps(_)) => format!("{} is in none of its client_ips", facts.client_ip),
-        None if set
-            .outbound()
-            .iter()
-            .any(|connector| &*connector.name == name) =>
-        {
-            "it is an outbound connector".into()
-        }
+        None if by_name.outbound.contains_key(name) => "it is an outbound connector".into(),
         None => format!(
             "there is no inbound connector of this name in the set `{}`",
             set.name()

@@ -6,11 +6,14 @@
 mod inbound;
 mod outbound;
 
+use std::collections::{HashMap, HashSet};
+
 use super::{
-    connector::{Mode, Modes, Written},
+    connector::{InboundConnector, Mode, Modes, OutboundConnector, Written},
     decision::{Decision, MatchedBy},
     facts::{CertificateFacts, TlsFacts},
     requirement::{AddressDemand, CertificateDemand},
+    set::ConnectorSet,
 };
 use crate::mail::{Domain, DomainPattern};
 
@@ -90,6 +93,43 @@ pub enum DemandKind {
     TlsMinVersion,
 }
 
+/// The connectors of a set by name, for calls that ask for many.
+struct ByName<'a> {
+    inbound: HashMap<&'a str, &'a InboundConnector>,
+    outbound: HashMap<&'a str, &'a OutboundConnector>,
+}
+
+impl<'a> ByName<'a> {
+    fn of(set: &'a ConnectorSet) -> Self {
+        let inbound = set.inbound().iter();
+        let outbound = set.outbound().iter();
+        Self {
+            inbound: inbound.map(|own| (&*own.name, own)).collect(),
+            outbound: outbound.map(|own| (&*own.name, own)).collect(),
+        }
+    }
+}
+
+/// The names in `asked` that are in none of `chains`, each with what `account` says of it.
+fn not_in<'a>(
+    chains: &[Chain<'a>],
+    set: &'a ConnectorSet,
+    asked: &'a [String],
+    account: impl Fn(&ByName<'a>, &'a str) -> Considered<'a>,
+) -> Vec<Considered<'a>> {
+    if asked.is_empty() {
+        return Vec::new();
+    }
+    let considered = chains.iter().flat_map(|chain| &chain.considered);
+    let known: HashSet<&str> = considered.map(|considered| considered.connector).collect();
+    let by_name = ByName::of(set);
+    asked
+        .iter()
+        .filter(|name| !known.contains(name.as_str()))
+        .map(|name| account(&by_name, name))
+        .collect()
+}
+
 /// Orders patterns from the most specific to the most general.
 fn breadth(pattern: &DomainPattern) -> usize {
     match pattern {
@@ -160,4 +200,84 @@ fn texts<T>(values: &[Written<T>]) -> impl Iterator<Item = String> {
 
 fn joined<T>(values: &[Written<T>]) -> String {
     texts(values).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        mail::{Recipient, ReversePath},
+        policy::{
+            connector::{ReplyRule, Scope},
+            decision::Action,
+            facts::{InboundFacts, OutboundFacts},
+            requirement::{OutboundRequirement, TlsLevel},
+            set::Parts,
+        },
+    };
+
+    #[test]
+    fn accounts_for_names_that_are_in_no_chain() {
+        let modes = Modes::of(Mode::Enforce, Mode::Enforce);
+        let fax = OutboundConnector {
+            name: "Fax".into(),
+            comment: None,
+            mode: modes,
+            scope: Scope::Rule,
+            smart_hosts: Vec::new(),
+            require: OutboundRequirement {
+                level: TlsLevel::Encrypt,
+                min_version: None,
+                certificate: None,
+            },
+            reply: ReplyRule {
+                action: Action::Defer,
+                text: None,
+            },
+            line: 7,
+        };
+        let set = ConnectorSet::new(Parts {
+            name: "contoso".into(),
+            digest: "".into(),
+            mode: Mode::Enforce,
+            retired: false,
+            accepted_domains: Vec::new(),
+            inbound: Vec::new(),
+            outbound: vec![fax],
+        });
+        let inbound = InboundFacts {
+            client_ip: [192, 0, 2, 1].into(),
+            mail_from: ReversePath::Null,
+            rcpt_to: None,
+            tls: None,
+        };
+        let outbound = OutboundFacts {
+            rcpt_to: Recipient::Postmaster,
+            rule_connector: None,
+            session: None,
+        };
+        let asked = ["Fax", "Nobody", "Fax"].map(str::to_owned);
+        let because = |explanation: Explanation<'_>| -> Vec<_> {
+            let all = explanation.not_matched.into_iter();
+            all.map(|one| format!("{}: {}", one.connector, one.because))
+                .collect()
+        };
+        assert_eq!(
+            because(explain_inbound(&set, &inbound, &asked)),
+            [
+                "Fax: it is an outbound connector",
+                "Nobody: there is no inbound connector of this name in the set `contoso`",
+                "Fax: it is an outbound connector",
+            ]
+        );
+        let named = "Fax: it has scope = \"rule\", and the call does not name it in rule_connector";
+        assert_eq!(
+            because(explain_outbound(&set, &outbound, &asked)),
+            [
+                named,
+                "Nobody: there is no outbound connector of this name in the set `contoso`",
+                named,
+            ]
+        );
+    }
 }

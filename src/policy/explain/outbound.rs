@@ -9,8 +9,8 @@ use super::{
         requirement::TlsLevel,
         set::{ConnectorSet, Worlds},
     },
-    Chain, Considered, Demand, DemandKind, Explanation, breadth, certificate_expected,
-    certificate_seen, certificate_text, kept_out, named, version_seen,
+    ByName, Chain, Considered, Demand, DemandKind, Explanation, breadth, certificate_expected,
+    certificate_seen, certificate_text, kept_out, named, not_in, version_seen,
 };
 
 /// Explains the decision about a message; `asked` names connectors to account for in any case.
@@ -27,17 +27,9 @@ pub fn explain_outbound<'a>(
     ] {
         chains.extend(world.and_then(|world| chain(set, world, facts, if_enforced)));
     }
-    let in_chain = |name: &str| {
-        let mut considered = chains
-            .iter()
-            .flat_map(|chain: &Chain<'_>| &chain.considered);
-        considered.any(|considered| considered.connector == name)
-    };
-    let not_matched = asked
-        .iter()
-        .filter(|name| !in_chain(name))
-        .map(|name| not_matched(set, facts, name))
-        .collect();
+    let not_matched = not_in(&chains, set, asked, |by_name, name| {
+        not_matched(set, facts, by_name, name)
+    });
     Explanation {
         decision,
         chains,
@@ -260,12 +252,10 @@ fn demands<'a>(
 fn not_matched<'a>(
     set: &'a ConnectorSet,
     facts: &OutboundFacts<'_>,
+    by_name: &ByName<'a>,
     name: &'a str,
 ) -> Considered<'a> {
-    let connector = set
-        .outbound()
-        .iter()
-        .find(|connector| &*connector.name == name);
+    let connector = by_name.outbound.get(name);
     let because = match (
         connector.map(|connector| &connector.scope),
         facts.rule_connector,
@@ -283,14 +273,7 @@ fn not_matched<'a>(
                 named(facts.rcpt_to.domain(), "recipient")
             )
         }
-        (None, _)
-            if set
-                .inbound()
-                .iter()
-                .any(|connector| &*connector.name == name) =>
-        {
-            "it is an inbound connector".into()
-        }
+        (None, _) if by_name.inbound.contains_key(name) => "it is an inbound connector".into(),
         (None, _) => format!(
             "there is no outbound connector of this name in the set `{}`",
             set.name()

@@ -14,7 +14,7 @@ use super::{
     words::shown,
 };
 use crate::policy::{
-    connector::{Mode, Modes, Written},
+    connector::{InboundConnector, Mode, Modes, Written},
     set::{AcceptedDomain, Parts},
 };
 
@@ -44,7 +44,7 @@ pub(super) struct Checked {
     pub(super) mode: Mode,
     pub(super) retired: bool,
     pub(super) accepted_domains: Vec<AcceptedDomain>,
-    pub(super) inbound: Vec<Placed<crate::policy::connector::InboundConnector>>,
+    pub(super) inbound: Vec<Placed<InboundConnector>>,
     pub(super) outbound: Vec<Placed<crate::policy::connector::OutboundConnector>>,
 }
 
@@ -81,7 +81,9 @@ pub(super) fn check(raw: &RawSet, lines: &Lines<'_>, findings: &mut Findings) ->
             .filter_map(|raw| raw.value.name.as_ref()),
         "outbound",
     );
-    check.inbound_duplicates(&inbound);
+    if check.pairs(&inbound) {
+        check.inbound_duplicates(&inbound);
+    }
     check.outbound_duplicates(&outbound);
     let retired = raw.retired.as_ref().is_some_and(|retired| retired.value);
     if let (Some(retired), Some(first)) = (
@@ -233,6 +235,30 @@ impl Check<'_> {
         }
     }
 
+    /// Whether the pairs of sender or address pattern and recipient pattern can all be held.
+    fn pairs(&mut self, connectors: &[Placed<InboundConnector>]) -> bool {
+        let mut pairs: usize = 0;
+        for placed in connectors {
+            let recipients = placed.connector.recipient_domains.len().max(1);
+            pairs = pairs.saturating_add(placed.patterns.len().saturating_mul(recipients));
+            if pairs > MOST_PAIRS {
+                let message = format!(
+                    "with `{}` this set has more than a million pairs of a sender or address and a \
+                     recipient",
+                    shown(&placed.connector.name)
+                );
+                self.findings.push(
+                    Finding::error("pairs-too-many", placed.name.clone(), message).help(
+                        "each entry of `sender_domains` or `client_ips` counts once for each of \
+                         `recipient_domains`: write wildcards, or leave `recipient_domains` out",
+                    ),
+                );
+                return false;
+            }
+        }
+        true
+    }
+
     /// Records that two connectors share a place in a chain.
     fn duplicate(
         &mut self,
@@ -284,6 +310,8 @@ fn taken<K: Eq + Hash, V: Clone>(seen: &mut HashMap<K, V>, key: K, value: V) -> 
     }
 }
 
+/// How many pairs a set may hold: each is a place in an index.
+const MOST_PAIRS: usize = 1_000_000;
 const NAME_CHARACTERS: usize = 64;
 const PATTERN_HELP: &str =
     "write `contoso.com` for that domain alone, `*.contoso.com` for it and all below it";

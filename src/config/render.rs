@@ -11,7 +11,7 @@ use serde_json::json;
 use super::finding::{Finding, Label, Lines, Severity};
 
 /// The findings of the file `name` with the lines they speak of, 100 columns wide; `colour` for
-/// terminals alone.
+/// terminals alone. A finding on a line too long to be shown comes as in [`plain`].
 pub fn carets(name: &str, text: &str, findings: &[Finding], colour: bool) -> String {
     let theme = if colour {
         GraphicalTheme::unicode()
@@ -35,7 +35,7 @@ pub fn carets(name: &str, text: &str, findings: &[Finding], colour: bool) -> Str
         };
         // Why: writing to a string fails only where a place lies outside the text, and `Source`
         // moves every place inside it; a plain line is then still better than silence.
-        if handler.render_report(&mut rendered, &report).is_err() {
+        if too_long(&lines, finding) || handler.render_report(&mut rendered, &report).is_err() {
             rendered.push_str(&line(name, &lines, finding));
         }
         rendered.push('\n');
@@ -61,6 +61,15 @@ pub fn json(name: &str, text: &str, findings: &[Finding]) -> Vec<serde_json::Val
         .iter()
         .map(|finding| object(name, &lines, finding))
         .collect()
+}
+
+/// Whether the lines that would be shown, one more before and after each place, are too long.
+fn too_long(lines: &Lines<'_>, finding: &Finding) -> bool {
+    finding.labels.iter().any(|label| {
+        let first = lines.line_of(label.span.start).saturating_sub(1).max(1);
+        let last = lines.line_of(label.span.end).saturating_add(2);
+        lines.start(last) - lines.start(first) > SHOWN_OCTETS
+    })
 }
 
 fn line(name: &str, lines: &Lines<'_>, finding: &Finding) -> String {
@@ -222,6 +231,8 @@ impl SourceCode for Source<'_> {
     }
 }
 
+/// How much of a file one place may show.
+const SHOWN_OCTETS: usize = 4096;
 const WIDTH: usize = 100;
 
 #[cfg(test)]
@@ -296,6 +307,14 @@ mod tests {
         default.toml:1:1: warning[accepts-all]: the set accepts everything
         default.toml:13:1: error[end-missing]: past the end
         "#);
+    }
+
+    #[test]
+    fn a_line_too_long_is_not_shown() {
+        let text = format!("a = [{}]\n", "\"x\", ".repeat(2_000));
+        let finding = Finding::error("code", 5..8, "wrong");
+        let rendered = carets("f.toml", &text, &[finding], false);
+        assert_eq!(rendered, "f.toml:1:6: error[code]: wrong\n\n");
     }
 
     #[test]

@@ -36,16 +36,21 @@ use crate::{
 pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
     let started = SystemTime::now();
     logging::init();
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(AppError::Runtime)?;
+    {
+        // Why so early: what reloads listens later, and reading many sets takes a while.
+        let _within = runtime.enter();
+        signals::outlive_hangup().map_err(AppError::Signals)?;
+    }
     let metrics = Metrics::new();
     let (reload, live) =
         Reload::start(settings, metrics.clone()).map_err(|error| AppError::Connectors {
             directory: settings.connectors.clone(),
             error,
         })?;
-    let runtime = runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(AppError::Runtime)?;
     let app = App {
         settings,
         from,

@@ -4,6 +4,12 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// From now on SIGHUP does not end the process, whether anybody listens for it or not; within a
+/// runtime.
+pub(super) fn outlive_hangup() -> io::Result<()> {
+    signal(SignalKind::hangup()).map(drop)
+}
+
 /// SIGTERM and SIGINT, each as often as it comes.
 #[derive(Debug)]
 pub(super) struct Signals {
@@ -14,8 +20,6 @@ pub(super) struct Signals {
 impl Signals {
     /// From now on they no longer end the process by themselves.
     pub(super) fn new() -> io::Result<Self> {
-        // Why: what reloads listens later; until then a SIGHUP must not end the process either.
-        drop(signal(SignalKind::hangup())?);
         let interrupt = signal(SignalKind::interrupt())?;
         Ok(Self {
             interrupt,
@@ -29,5 +33,19 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_hangup_is_outlived() {
+        outlive_hangup().unwrap();
+        let hangup = Command::new("sh").args(["-c", "kill -HUP $PPID"]).status();
+        assert!(hangup.unwrap().success());
     }
 }

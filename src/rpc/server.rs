@@ -68,6 +68,8 @@ pub async fn serve(
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
         .max_concurrent_streams(CONCURRENT_CALLS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .add_routes(routes.routes())
         .serve_with_incoming_shutdown(incoming, stages.drain.clone().cancelled_owned());
 
@@ -141,6 +143,15 @@ const MESSAGE_OCTETS: usize = 1024 * 1024;
 
 /// How many calls of one connection may be open; more wait at the peer.
 const CONCURRENT_CALLS: u32 = 1024;
+
+/// How many octets of one stream, and of all streams of a connection, may wait to be read.
+///
+/// Why the one is small and the other large: h2 cuts a connection where small frames wait whose
+/// overhead (what they lack of 256 octets) exceeds half of the connection's window. A stream that
+/// is not read must fill its own window first, so that its peer is paused and not cut: a window of
+/// frames of 50 octets takes a thirtieth of that half.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 16 * 1024 * 1024;
 
 /// After how much silence an HTTP/2 ping is sent, and how long its answer may take.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);

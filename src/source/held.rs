@@ -1,6 +1,6 @@
 //! What is held of each connector set: what is in force, and what is in its file.
 
-use std::{cmp::Reverse, sync::Arc, time::SystemTime};
+use std::{cmp::Reverse, collections::HashSet, sync::Arc, time::SystemTime};
 
 use super::{
     file::Digest,
@@ -29,6 +29,9 @@ pub(super) struct Held {
     /// Since which pass it yields its claims to others, since its file was gone; until a text of
     /// its own comes into force again.
     pub(super) yields: Option<u64>,
+    /// Its file has another name now, whatever is in that by now; until a text of its own comes
+    /// into force again.
+    pub(super) renamed: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -61,6 +64,7 @@ impl Held {
     pub(super) fn accept(&mut self, now: SystemTime, events: &mut Events) {
         let Some(newest) = &self.newest else { return };
         self.yields = None;
+        self.renamed = false;
         if self
             .current
             .as_ref()
@@ -78,6 +82,16 @@ impl Held {
     }
 }
 
+/// Takes note of which sets' files have another name: they are gone, and another has their text.
+pub(super) fn note_renamed<'h>(held: impl Iterator<Item = &'h mut Held>) {
+    let (gone, there): (Vec<_>, Vec<_>) = held.partition(|held| held.yields.is_some());
+    let digest = |held: &Held| held.current.as_ref().map(|current| current.good.digest);
+    let texts: HashSet<Digest> = there.iter().filter_map(|held| digest(held)).collect();
+    for held in gone {
+        held.renamed |= digest(held).is_some_and(|digest| texts.contains(&digest));
+    }
+}
+
 /// The sets in force of all that are `held`; all are `stale` where the directory cannot be trusted.
 pub(super) fn entries<'h>(held: impl Iterator<Item = &'h Held>, stale: bool) -> Vec<Entry> {
     let mut in_force: Vec<_> = held
@@ -90,10 +104,7 @@ pub(super) fn entries<'h>(held: impl Iterator<Item = &'h Held>, stale: bool) -> 
         let mut entry = Entry::new(Arc::clone(&current.good.set));
         entry.stale = held.trouble.is_some() || stale;
         if held.yields.is_some() {
-            let digest = entry.set.digest();
-            entry.renamed = entries
-                .iter()
-                .any(|there| !there.renamed && there.set.digest() == digest);
+            entry.renamed = held.renamed;
             entry.claims.retain(|claim| {
                 let taken = entries.iter().flat_map(|entry| &entry.claims);
                 !taken

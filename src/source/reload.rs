@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use tokio::task::{JoinError, spawn_blocking};
@@ -12,12 +12,12 @@ use tracing::info;
 
 use super::{
     file::{Content, Directory, File},
-    held::{Current, Good, Held, entries},
+    held::{Current, Good, Held, entries, note_renamed},
     journal::{Event, Events, News, Problem, Trouble},
     load::load_all,
     settle::settle,
     start::{StartError, start},
-    watch::{Due, Ended, Watch},
+    watch::{Due, Ended, OFTEN, Watch},
 };
 use crate::{
     config::{
@@ -121,6 +121,7 @@ impl Reload {
             let pass = spawn_blocking(move || {
                 let poll = watch.renew();
                 reload.pass(&live).tell(&reload.metrics);
+                let poll = reload.patience(poll);
                 (watch, reload, poll)
             });
             let poll;
@@ -135,6 +136,17 @@ impl Reload {
             if due == Due::Hangup {
                 info!("reading the connectors, as SIGHUP asks");
             }
+        }
+    }
+
+    /// After which time the directory is read in any case, where `poll` is for one that is well.
+    fn patience(&self, poll: Duration) -> Duration {
+        // Why: what keeps a directory from being read (no more file descriptors, say) may end
+        // without an event.
+        if self.trouble.is_some() {
+            poll.min(OFTEN)
+        } else {
+            poll
         }
     }
 
@@ -298,6 +310,7 @@ impl Reload {
                 events,
             );
         }
+        note_renamed(self.held.values_mut());
     }
 
     /// All that is in force, with what is wrong.

@@ -223,7 +223,8 @@ impl Interest {
 const QUIET: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(2);
 const SELDOM: Duration = Duration::from_secs(30);
-const OFTEN: Duration = Duration::from_secs(1);
+/// How often a directory is read that tells of no change, or may not.
+pub(super) const OFTEN: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 4;
 
 #[cfg(test)]

@@ -64,8 +64,9 @@ fn filter(asked: Option<&str>) -> (EnvFilter, Option<ParseError>) {
 
 const VARIABLE: &str = "RUST_LOG";
 
-/// Below us only what needs somebody's attention.
-const USUAL: &str = "warn,postern=info";
+/// Below us only what needs somebody's attention: that a watched directory went, which notify warns
+/// of, is how a ConfigMap is updated.
+const USUAL: &str = "warn,notify=error,postern=info";
 
 #[cfg(test)]
 mod tests {

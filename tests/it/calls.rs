@@ -260,6 +260,58 @@ fn a_peer_that_does_not_read_is_not_read() {
 }
 
 #[test]
+fn a_peer_that_is_not_read_is_paused_and_not_cut() {
+    let running = serve();
+    block_on(async {
+        let tcp = tokio::net::TcpStream::connect(running.listen)
+            .await
+            .unwrap();
+        let (mut sender, connection) = h2::client::Builder::new()
+            .initial_connection_window_size(1024 * 1024)
+            .handshake::<_, bytes::Bytes>(tcp)
+            .await
+            .unwrap();
+        let mut driver = tokio::task::JoinSet::new();
+        driver.spawn(connection);
+        let ask = |path: &str| {
+            http::Request::post(format!("http://{}{path}", running.listen))
+                .header("content-type", "application/grpc")
+                .header("te", "trailers")
+                .body(())
+                .unwrap()
+        };
+        let stream = ask("/postern.v1.PolicyDecisionService/CheckStream");
+        let (answers, mut questions) = sender.send_request(stream, false).unwrap();
+        // Each question is a small frame of its own; no answer is read.
+        let message = prost::Message::encode_to_vec(&pb::CheckStreamRequest {
+            id: 1,
+            question: Some(Question::Inbound(plaintext())),
+        });
+        let mut question = vec![0];
+        question.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+        question.extend(message);
+        let question = bytes::Bytes::from(question);
+        loop {
+            questions.reserve_capacity(question.len());
+            while questions.capacity() < question.len() {
+                let more = std::future::poll_fn(|context| questions.poll_capacity(context));
+                match tokio::time::timeout(Duration::from_secs(1), more).await {
+                    Ok(more) => assert!(more.unwrap().is_ok(), "the connection was cut"),
+                    Err(_) => break,
+                }
+            }
+            if questions.capacity() < question.len() {
+                break;
+            }
+            questions.send_data(question.clone(), false).unwrap();
+        }
+        let (answer, _) = sender.send_request(ask("/nowhere"), true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+        drop((answers, questions, driver));
+    });
+}
+
+#[test]
 fn metrics_count_and_promtool_likes_them() {
     let running = serve();
     block_on(async {

@@ -376,6 +376,28 @@ fn a_retired_set_goes_with_its_file() {
 }
 
 #[test]
+fn a_directory_at_fault_is_read_often() {
+    let mut service = two();
+    let seldom = Duration::from_mins(1);
+    service.pass();
+    assert_eq!(service.reload.patience(seldom), seldom);
+    fs::rename(
+        service.directory.path(),
+        service.directory.path().with_extension("away"),
+    )
+    .unwrap();
+    assert_eq!(service.pass(), ["directory refused: directory-missing"]);
+    assert_eq!(service.reload.patience(seldom), OFTEN);
+    fs::rename(
+        service.directory.path().with_extension("away"),
+        service.directory.path(),
+    )
+    .unwrap();
+    assert_eq!(service.pass(), ["directory mended"]);
+    assert_eq!(service.reload.patience(seldom), seldom);
+}
+
+#[test]
 fn a_set_whose_file_is_gone_can_be_retired() {
     let mut service = two();
     service.rename("a.toml", "c.toml");
@@ -406,6 +428,31 @@ fn a_renamed_file_takes_its_domains_along() {
     assert_eq!(service.pass(), ["a mended", "d refused: file-gone"]);
     let back = ["a 1 [a.example]", "b 1 [b.example]", "c 1! []", "d 1! []"];
     assert_eq!(service.in_force(), back);
+}
+
+#[test]
+fn the_only_set_stays_the_only_one_under_another_name() {
+    let mut service = Service::start(&[("a.toml", &text("1", &[]))]);
+    let chosen = |service: &Service| {
+        service.live.with(|snapshot| {
+            let chosen = snapshot.catalog.choose(None);
+            chosen.map(|chosen| chosen.entry.set.name().to_owned())
+        })
+    };
+    service.rename("a.toml", "b.toml");
+    service.pass();
+    assert_eq!(chosen(&service), Ok("b".to_owned()));
+    service.write("b.toml", &text("2", &[]));
+    service.pass();
+    assert_eq!(chosen(&service), Ok("b".to_owned()));
+    service.rename("b.toml", "c.toml");
+    service.pass();
+    assert_eq!(chosen(&service), Ok("c".to_owned()));
+    assert_eq!(service.in_force(), ["a 1! []", "b 2! []", "c 2 []"]);
+    // A file that comes back is a set like any other.
+    service.write("a.toml", &text("3", &[]));
+    service.pass();
+    assert_eq!(chosen(&service), Err(NotFound::Unnamed));
 }
 
 #[test]
@@ -631,10 +678,10 @@ async fn in_force(live: &Live, connector: &str) {
             })
         };
         while &*name() != connector {
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(std::time::Duration::from_secs(20), reached)
+    tokio::time::timeout(Duration::from_secs(20), reached)
         .await
         .unwrap();
 }

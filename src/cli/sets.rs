@@ -2,17 +2,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    num::NonZero,
-    path::{Path, PathBuf},
-    sync::{Arc, mpsc},
-    thread,
+    path::Path,
+    sync::Arc,
 };
 
 use crate::{
-    config::{self, finding::Finding, render},
+    config::{finding::Finding, render},
     live::Snapshot,
     policy::{Catalog, ConnectorSet, Entry},
-    source::{Content, Directory, File},
+    source::{self, Content, Directory, File, Loaded, Progress},
 };
 
 /// Files of connector sets, and what is to be said about them.
@@ -35,19 +33,6 @@ pub(crate) struct Read {
     pub(crate) findings: Vec<Finding>,
     /// Its set; none where there is an error.
     pub(crate) set: Option<Arc<ConnectorSet>>,
-    /// It is read for what others have to do with it, and nothing is said about it.
-    silent: bool,
-}
-
-/// Told how many of how many files are read.
-pub(crate) type Progress<'p> = &'p dyn Fn(usize, usize);
-
-/// A text that may be a set: its path as shown, the name of the set, and what was found there.
-struct Candidate {
-    path: String,
-    name: Option<String>,
-    content: Content,
-    silent: bool,
 }
 
 impl Reading {
@@ -68,14 +53,17 @@ impl Reading {
                 };
             }
         };
-        let named = files.iter().filter_map(|file| file.set.clone()).collect();
-        let candidates = files
-            .into_iter()
-            .map(|file| candidate(path, file, false))
-            .collect();
-        let mut reading = Self::of(candidates, progress);
-        reading.judge_whole(&directory, &named, default_set);
-        reading
+        let mut loaded = source::load_all(files, progress);
+        source::judge_overlaps(&mut loaded);
+        let about = source::judge_whole(&directory, &loaded, default_set);
+        let place = path.display().to_string();
+        Self {
+            files: loaded
+                .into_iter()
+                .map(|file| Read::of(path, file))
+                .collect(),
+            whole: about.map(|finding| (place, finding)).into_iter().collect(),
+        }
     }
 
     /// Reads files of one directory, named without it. The other sets of the directory are looked
@@ -99,7 +87,7 @@ impl Reading {
             .into_iter()
             .map(|file| (file.name.clone(), file))
             .collect();
-        let mut candidates = Vec::new();
+        let mut wanted = Vec::new();
         for name in names {
             let Some(file) = files.remove(name) else {
                 let path = directory.join(name);
@@ -115,42 +103,42 @@ impl Reading {
                     )
                 });
             };
-            candidates.push(candidate(directory, file, false));
+            wanted.push(file);
         }
         if beside {
-            candidates.extend(
-                files
-                    .into_values()
-                    .map(|file| candidate(directory, file, true)),
-            );
+            wanted.extend(files.into_values());
         }
-        Ok(Self::of(candidates, progress))
+        let mut loaded = source::load_all(wanted, progress);
+        source::judge_overlaps(&mut loaded);
+        loaded.retain(|file| names.contains(&file.file));
+        Ok(Self {
+            files: loaded
+                .into_iter()
+                .map(|file| Read::of(directory, file))
+                .collect(),
+            whole: Vec::new(),
+        })
     }
 
     /// Reads sets that are written in another file, which is shown as `path`.
     pub(crate) fn written(path: &str, sets: &[(String, String)]) -> Self {
-        let candidate = |(name, text): &(String, String)| Candidate {
-            path: format!("{path}: {name}"),
-            name: Some(name.clone()),
+        let files = sets.iter().map(|(name, text)| File {
+            name: format!("{path}: {name}"),
+            set: Some(name.clone()),
             content: Content::Text {
                 text: text.clone(),
                 digest: [0; 32],
             },
-            silent: false,
-        };
-        Self::of(sets.iter().map(candidate).collect(), &|_, _| {})
-    }
-
-    fn of(candidates: Vec<Candidate>, progress: Progress<'_>) -> Self {
-        let mut files = load_all(candidates, progress);
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        let mut reading = Self {
-            files,
+        });
+        let mut loaded = source::load_all(files.collect(), &|_, _| {});
+        source::judge_overlaps(&mut loaded);
+        Self {
+            files: loaded
+                .into_iter()
+                .map(|file| Read::of(Path::new(""), file))
+                .collect(),
             whole: Vec::new(),
-        };
-        reading.judge_overlaps();
-        reading.files.retain(|file| !file.silent);
-        reading
+        }
     }
 
     /// Whether a service would refuse to start with it.
@@ -198,150 +186,26 @@ impl Reading {
         }
         (carets, plain)
     }
+}
 
-    fn judge_overlaps(&mut self) {
-        let good = self
-            .files
-            .iter()
-            .enumerate()
-            .filter_map(|(at, file)| Some((at, file.set.clone()?)));
-        let good: Vec<(usize, Arc<ConnectorSet>)> = good.collect();
-        let sets: Vec<&ConnectorSet> = good.iter().map(|(_, set)| &**set).collect();
-        for overlap in config::overlaps(&sets) {
-            let findings = overlap.findings(&sets);
-            for ((at, _), finding) in [overlap.one, overlap.other].into_iter().zip(findings) {
-                let file = good.get(at).and_then(|(file, _)| self.files.get_mut(*file));
-                if let Some(file) = file {
-                    file.findings.push(finding);
-                    file.findings.sort_by_key(|finding| finding.span().start);
-                }
-            }
+impl Read {
+    /// What became of a file of `directory`.
+    fn of(directory: &Path, loaded: Loaded) -> Self {
+        let Loaded {
+            file,
+            text,
+            set,
+            findings,
+            ..
+        } = loaded;
+        Self {
+            path: directory.join(file).display().to_string(),
+            text,
+            findings,
+            set: set.map(|(set, _)| set),
         }
     }
-
-    fn judge_whole(
-        &mut self,
-        directory: &Directory,
-        named: &BTreeSet<String>,
-        default: Option<&str>,
-    ) {
-        let sets: Vec<_> = self.sets().collect();
-        let finding = if named.is_empty() {
-            directory.empty()
-        } else if sets.len() == named.len() && sets.iter().all(|set| set.is_retired()) {
-            whole("directory-retired", "every connector set is retired".into())
-                .help("add a set that is not: without one no call could be answered")
-        } else if let Some(default) = default {
-            let retired = sets
-                .iter()
-                .any(|set| set.name() == default && set.is_retired());
-            if !retired && named.contains(default) {
-                return;
-            }
-            no_default(default, retired, &sets)
-        } else {
-            return;
-        };
-        self.whole
-            .push((directory.path().display().to_string(), finding));
-    }
 }
-
-fn candidate(directory: &Path, file: File, silent: bool) -> Candidate {
-    let path: PathBuf = directory.join(&file.name);
-    Candidate {
-        path: path.display().to_string(),
-        name: file.set,
-        content: file.content,
-        silent,
-    }
-}
-
-fn load(candidate: Candidate) -> Read {
-    let Candidate {
-        path,
-        name,
-        content,
-        silent,
-    } = candidate;
-    let (text, findings, set) = match (name, content) {
-        (Some(name), Content::Text { text, .. }) => {
-            let outcome = config::load_str(&name, &text);
-            (text, outcome.findings, outcome.set)
-        }
-        (_, Content::Refused { text, finding }) => (text, vec![finding], None),
-        (_, Content::Same | Content::Text { .. }) => (String::new(), Vec::new(), None),
-    };
-    Read {
-        path,
-        text,
-        findings,
-        set,
-        silent,
-    }
-}
-
-/// Reads the candidates, several at a time.
-fn load_all(candidates: Vec<Candidate>, progress: Progress<'_>) -> Vec<Read> {
-    let total = candidates.len();
-    let workers = thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(total.max(1));
-    let mut shares: Vec<Vec<Candidate>> = (0..workers).map(|_| Vec::new()).collect();
-    for (at, candidate) in candidates.into_iter().enumerate() {
-        if let Some(share) = shares.get_mut(at % workers) {
-            share.push(candidate);
-        }
-    }
-    let (sender, read) = mpsc::channel();
-    thread::scope(|scope| {
-        for share in shares {
-            let sender = sender.clone();
-            scope.spawn(move || {
-                for candidate in share {
-                    // Why: the receiver outlives the threads.
-                    sender.send(load(candidate)).ok();
-                }
-            });
-        }
-        drop(sender);
-        let mut files = Vec::with_capacity(total);
-        for file in read {
-            files.push(file);
-            progress(files.len(), total);
-        }
-        files
-    })
-}
-
-fn no_default(default: &str, retired: bool, sets: &[&Arc<ConnectorSet>]) -> Finding {
-    let what = if retired {
-        "is retired"
-    } else {
-        "is not there"
-    };
-    let message = format!("the connector set `{default}`, which `default_set` names, {what}");
-    let others = sets.iter().filter(|set| !set.is_retired()).take(MOST_NAMES);
-    let others: Vec<_> = others.map(|set| format!("`{}`", set.name())).collect();
-    let help = if others.is_empty() {
-        "let `default_set` of the settings name a set that is there, or leave it out".to_owned()
-    } else {
-        format!(
-            "let `default_set` of the settings name one that is there, like {}",
-            others.join(", ")
-        )
-    };
-    whole("default-set-unknown", message).help(help)
-}
-
-/// A finding about a directory as a whole, without a place in a file.
-fn whole(code: &'static str, message: String) -> Finding {
-    let mut finding = Finding::error(code, 0..0, message);
-    finding.labels.clear();
-    finding
-}
-
-const MOST_NAMES: usize = 5;
 
 #[cfg(test)]
 mod tests {

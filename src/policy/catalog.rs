@@ -27,7 +27,7 @@ pub struct Entry {
     /// The accepted domains that choose it; fewer than its own where its file is gone and another
     /// set claims them.
     pub claims: Vec<DomainPattern>,
-    /// Its file has another name now, by which there is a set of the same text: it still answers
+    /// Its file has another name now, by which there was a set of the same text: it still answers
     /// those that name it, and does not count as one more.
     pub renamed: bool,
 }

@@ -1,6 +1,10 @@
 //! Making connector sets of files, several at a time.
 
-use std::{num::NonZero, panic, sync::Arc, thread};
+use std::{
+    num::NonZero,
+    sync::{Arc, mpsc},
+    thread,
+};
 
 use super::file::{Content, Digest, File};
 use crate::{
@@ -10,48 +14,54 @@ use crate::{
 
 /// What became of a file.
 #[derive(Debug)]
-pub(super) struct Loaded {
+pub struct Loaded {
     /// The name of the file.
-    pub(super) file: String,
+    pub file: String,
     /// The set that it holds; none where its name cannot be a set's.
-    pub(super) name: Option<String>,
+    pub name: Option<String>,
     /// The text that the findings' places are in.
-    pub(super) text: String,
+    pub text: String,
     /// The set, and of which octets; none where there is an error among the findings.
-    pub(super) set: Option<(Arc<ConnectorSet>, Digest)>,
+    pub set: Option<(Arc<ConnectorSet>, Digest)>,
     /// The octets that it was made of; none where it could not be read.
-    pub(super) digest: Option<Digest>,
+    pub digest: Option<Digest>,
     /// All that is wrong or worth a thought, in the order of the file.
-    pub(super) findings: Vec<Finding>,
+    pub findings: Vec<Finding>,
 }
 
-/// What became of each of `files`, in their order; those that are the same as before are left out.
-pub(super) fn load_all(files: Vec<File>) -> Vec<Loaded> {
+/// Told how many of how many files are loaded.
+pub type Progress<'p> = &'p dyn Fn(usize, usize);
+
+/// What became of each of `files`, in the order of their names; those that are the same as before
+/// are left out.
+pub fn load_all(files: Vec<File>, progress: Progress<'_>) -> Vec<Loaded> {
+    let total = files.len();
     let workers = thread::available_parallelism()
         .map_or(1, NonZero::get)
-        .min(files.len());
-    if workers < 2 {
-        return files.into_iter().filter_map(load).collect();
-    }
+        .min(total);
     let mut shares: Vec<Vec<File>> = (0..workers).map(|_| Vec::new()).collect();
     for (file, share) in files.into_iter().zip((0..workers).cycle()) {
         if let Some(share) = shares.get_mut(share) {
             share.push(file);
         }
     }
+    let (sender, receiver) = mpsc::channel();
     let mut loaded: Vec<Loaded> = thread::scope(|scope| {
-        let running: Vec<_> = shares
-            .into_iter()
-            .map(|share| scope.spawn(|| share.into_iter().filter_map(load).collect::<Vec<_>>()))
-            .collect();
-        running
-            .into_iter()
-            .flat_map(|worker| {
-                worker
-                    .join()
-                    .unwrap_or_else(|fault| panic::resume_unwind(fault))
-            })
-            .collect()
+        for share in shares {
+            let sender = sender.clone();
+            scope.spawn(move || {
+                for file in share {
+                    // Why: the receiver outlives the threads.
+                    sender.send(load(file)).ok();
+                }
+            });
+        }
+        drop(sender);
+        let counted = receiver.into_iter().enumerate().map(|(at, loaded)| {
+            progress(at + 1, total);
+            loaded
+        });
+        counted.flatten().collect()
     });
     loaded.sort_by(|a, b| a.file.cmp(&b.file));
     loaded

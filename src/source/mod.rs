@@ -20,6 +20,7 @@ pub use changes::{Connectors, Difference, Names};
 pub use file::{Content, Digest, Directory, File};
 pub use journal::{Event, Events, Problem};
 pub use lifted::lifted;
+pub use load::{Loaded, Progress, load_all};
 pub use reload::{Reload, ReloadError};
-pub use start::{Checked, StartError};
+pub use start::{Checked, StartError, judge_overlaps, judge_whole};
 pub use watch::Ended;

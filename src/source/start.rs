@@ -1,10 +1,6 @@
 //! Reading all connector sets for a start: everything that is wrong, in one run.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-    sync::Arc,
-};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use super::{
     file::{Digest, Directory, whole},
@@ -83,42 +79,28 @@ pub(super) fn start(
             });
         }
     };
-    let names: BTreeSet<String> = files.iter().filter_map(|file| file.set.clone()).collect();
-    let (mut sets, mut checked) = (Vec::new(), BTreeMap::new());
+    let mut loaded = load_all(files, &|_, _| {});
+    judge_overlaps(&mut loaded);
+    let about_all = judge_whole(directory, &loaded, default_set);
+    let (mut sets, mut checked) = (Vec::new(), Vec::new());
     for Loaded {
         file: name,
         text,
         set,
         findings,
         ..
-    } in load_all(files)
+    } in loaded
     {
         sets.extend(set);
-        checked.insert(
-            name.clone(),
-            Checked {
+        if !findings.is_empty() {
+            checked.push(Checked {
                 name,
                 text,
                 findings,
-            },
-        );
-    }
-    add_overlaps(&sets, &mut checked);
-    let mut checked: Vec<Checked> = checked
-        .into_values()
-        .filter(|checked| !checked.findings.is_empty())
-        .collect();
-    if names.is_empty() {
-        checked.push(about(directory.empty()));
-    } else if sets.len() == names.len() && sets.iter().all(|(set, _)| set.is_retired()) {
-        checked.push(about(all_retired()));
-    } else if let Some(default) = default_set {
-        let default_entry = sets.iter().find(|(set, _)| set.name() == default);
-        let retired = default_entry.is_some_and(|(set, _)| set.is_retired());
-        if retired || !names.contains(default) {
-            checked.push(about(no_default(default, retired, &sets)));
+            });
         }
     }
+    checked.extend(about_all.map(about));
     if checked
         .iter()
         .any(|checked| checked.findings.iter().any(Finding::is_error))
@@ -131,18 +113,51 @@ pub(super) fn start(
     })
 }
 
-fn add_overlaps(sets: &[(Arc<ConnectorSet>, Digest)], checked: &mut BTreeMap<String, Checked>) {
-    let sets: Vec<&ConnectorSet> = sets.iter().map(|(set, _)| &**set).collect();
+/// Adds what is to be said of sets that claim the same domain.
+pub fn judge_overlaps(loaded: &mut [Loaded]) {
+    let good: Vec<(usize, Arc<ConnectorSet>)> = loaded
+        .iter()
+        .enumerate()
+        .filter_map(|(at, loaded)| Some((at, Arc::clone(&loaded.set.as_ref()?.0))))
+        .collect();
+    let sets: Vec<&ConnectorSet> = good.iter().map(|(_, set)| &**set).collect();
     for overlap in config::overlaps(&sets) {
         let findings = overlap.findings(&sets);
         for ((at, _), finding) in [overlap.one, overlap.other].into_iter().zip(findings) {
-            let name = sets.get(at).map_or("", |set| set.name());
-            if let Some(checked) = checked.get_mut(&format!("{name}.toml")) {
-                checked.findings.push(finding);
-                checked.findings.sort_by_key(|finding| finding.span().start);
+            let file = good.get(at).and_then(|(file, _)| loaded.get_mut(*file));
+            if let Some(file) = file {
+                file.findings.push(finding);
+                file.findings.sort_by_key(|finding| finding.span().start);
             }
         }
     }
+}
+
+/// What is to be said of the directory as a whole, of which `loaded` are all the files.
+pub fn judge_whole(
+    directory: &Directory,
+    loaded: &[Loaded],
+    default_set: Option<&str>,
+) -> Option<Finding> {
+    let names: BTreeSet<&str> = loaded
+        .iter()
+        .filter_map(|file| file.name.as_deref())
+        .collect();
+    let sets: Vec<&ConnectorSet> = loaded
+        .iter()
+        .filter_map(|file| Some(&*file.set.as_ref()?.0))
+        .collect();
+    if names.is_empty() {
+        return Some(directory.empty());
+    }
+    if sets.len() == names.len() && sets.iter().all(|set| set.is_retired()) {
+        return Some(all_retired());
+    }
+    let default = default_set?;
+    let retired = sets
+        .iter()
+        .any(|set| set.name() == default && set.is_retired());
+    (retired || !names.contains(default)).then(|| no_default(default, retired, &sets))
 }
 
 fn all_retired() -> Finding {
@@ -153,18 +168,15 @@ fn all_retired() -> Finding {
     .help("add a set that is not: without one no call could be answered")
 }
 
-fn no_default(default: &str, retired: bool, sets: &[(Arc<ConnectorSet>, Digest)]) -> Finding {
+fn no_default(default: &str, retired: bool, sets: &[&ConnectorSet]) -> Finding {
     let what = if retired {
         "is retired"
     } else {
         "is not there"
     };
     let message = format!("the connector set `{default}`, which `default_set` names, {what}");
-    let others = sets
-        .iter()
-        .filter(|(set, _)| !set.is_retired())
-        .take(MOST_NAMES);
-    let others: Vec<_> = others.map(|(set, _)| format!("`{}`", set.name())).collect();
+    let others = sets.iter().filter(|set| !set.is_retired()).take(MOST_NAMES);
+    let others: Vec<_> = others.map(|set| format!("`{}`", set.name())).collect();
     let help = if others.is_empty() {
         "let `default_set` of the settings name a set that is there, or leave it out".to_owned()
     } else {

@@ -108,14 +108,25 @@ impl Severity {
     }
 }
 
-/// Collects the findings of one file, so that one run shows them all.
+/// Collects the findings of one file, so that one run shows them all; of very many the first ones,
+/// and a last one that counts the rest.
 #[derive(Clone, Debug, Default)]
-pub struct Findings(Vec<Finding>);
+pub struct Findings {
+    list: Vec<Finding>,
+    more: usize,
+    /// Whether an error is among those that are only counted.
+    more_errors: bool,
+}
 
 impl Findings {
     /// Adds a finding.
     pub fn push(&mut self, finding: Finding) {
-        self.0.push(finding);
+        if self.list.len() < MOST_FINDINGS {
+            self.list.push(finding);
+        } else {
+            self.more += 1;
+            self.more_errors |= finding.is_error();
+        }
     }
 
     /// Unwraps `result`, or records as an error why it failed and carries on.
@@ -132,17 +143,32 @@ impl Findings {
 
     /// Whether the file is refused.
     pub fn has_errors(&self) -> bool {
-        self.0.iter().any(Finding::is_error)
+        self.more_errors || self.list.iter().any(Finding::is_error)
     }
 
     /// All findings in the order of their places in the file.
     pub fn into_sorted(self) -> Vec<Finding> {
-        let mut findings = self.0;
-        findings.sort_by_key(|finding| {
+        let Self {
+            mut list,
+            more,
+            more_errors,
+        } = self;
+        list.sort_by_key(|finding| {
             let span = finding.span();
             (span.start, span.end)
         });
-        findings
+        if more > 0 {
+            let end = list.last().map_or(0..0, Finding::span);
+            let message = format!("{more} more findings in this file are not shown");
+            let severity = if more_errors {
+                Severity::Error
+            } else {
+                Severity::Warning
+            };
+            let rest = Finding::new(severity, "findings-too-many", end, message);
+            list.push(rest.help("mend those that are shown, and check again"));
+        }
+        list
     }
 }
 
@@ -221,6 +247,8 @@ impl<'t> Lines<'t> {
     }
 }
 
+/// How many findings of one file are kept.
+const MOST_FINDINGS: usize = 10_000;
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
 #[cfg(test)]
@@ -228,6 +256,22 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn very_many_findings_are_counted() {
+        let mut findings = Findings::default();
+        for at in 0..MOST_FINDINGS + 3 {
+            findings.push(Finding::warning("a", at..at + 1, "one of many"));
+        }
+        assert!(!findings.has_errors());
+        findings.push(Finding::error("b", 0..1, "and an error behind them"));
+        assert!(findings.has_errors());
+        let findings = findings.into_sorted();
+        assert_eq!(findings.len(), MOST_FINDINGS + 1);
+        let last = findings.last().unwrap();
+        assert!(last.is_error());
+        assert_eq!(last.message, "4 more findings in this file are not shown");
+    }
 
     #[test]
     fn findings_come_in_the_order_of_the_file() {

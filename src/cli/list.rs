@@ -1,5 +1,7 @@
 //! `postern list`: which connectors there are, and what they come to.
 
+mod demands;
+mod products;
 mod remote;
 mod rows;
 
@@ -85,10 +87,9 @@ impl ListArgs {
         }
         match self.format {
             super::Format::Json => {
-                let rows: Vec<_> = rows.iter().map(rows::Row::json).collect();
-                context
-                    .output
-                    .line(&format!("{:#}", serde_json::Value::Array(rows)));
+                for part in rows::json(&rows) {
+                    context.output.print(&part);
+                }
             }
             super::Format::Human => {
                 let mut table = Table::new(&rows::HEADINGS);

@@ -13,7 +13,7 @@ use crate::{
     live::Snapshot,
     mail::Domain,
     policy::{
-        self, Catalog, Chosen, Decision, InboundFacts, NotFound,
+        self, Catalog, Chosen, Decision, InboundFacts, NotFound, Reason,
         explain::{Chain, Considered, Explanation},
     },
 };
@@ -90,9 +90,14 @@ pub fn explain_inbound(
         facts::inbound(question).map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
     let choice = Choice::named(&snapshot.catalog, &question.connector_set)?;
     let (chosen, explanation) = match &understood {
-        Understood::Malformed(malformed) => bare(malformed_address(choice, malformed)),
+        Understood::Malformed(malformed) => bare(
+            malformed_address(choice, malformed),
+            &request.connectors,
+            malformed_side(malformed),
+        ),
         Understood::Facts(facts) if choice.needs_recipient(facts) => {
-            bare(ask_with_recipient(choice))
+            let why = "without a recipient no connector set can be chosen";
+            bare(ask_with_recipient(choice), &request.connectors, why)
         }
         Understood::Facts(facts) => {
             let chosen = choice.by(accepting(facts))?;
@@ -131,7 +136,11 @@ pub fn explain_outbound(
         facts::outbound(question).map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
     let choice = Choice::named(&snapshot.catalog, &question.connector_set)?;
     let (chosen, explanation) = match &understood {
-        Understood::Malformed(malformed) => bare(malformed_address(choice, malformed)),
+        Understood::Malformed(malformed) => bare(
+            malformed_address(choice, malformed),
+            &request.connectors,
+            malformed_side(malformed),
+        ),
         Understood::Facts(sending) => {
             let chosen = choice.by(sending.mail_from.domain())?;
             let set = &chosen.entry.set;
@@ -210,15 +219,33 @@ fn ask_with_recipient(choice: Choice<'_>) -> Bare<'_> {
     (choice.find(None).ok(), policy::ask_with_recipient())
 }
 
-fn bare((chosen, decision): Bare<'_>) -> (Option<Chosen<'_>>, Explanation<'_>) {
-    (
-        chosen,
-        Explanation {
-            decision,
-            chains: Vec::new(),
-            not_matched: Vec::new(),
-        },
-    )
+/// The explanation of an answer for which no connector is asked; `why` says so of each in `asked`.
+fn bare<'a>(
+    (chosen, decision): Bare<'a>,
+    asked: &'a [String],
+    why: &str,
+) -> (Option<Chosen<'a>>, Explanation<'a>) {
+    let not_matched = asked.iter().map(|name| Considered {
+        connector: name,
+        value: "",
+        applies: false,
+        because: format!("no connector is asked: {why}"),
+        line: None,
+    });
+    let explanation = Explanation {
+        decision,
+        chains: Vec::new(),
+        not_matched: not_matched.collect(),
+    };
+    (chosen, explanation)
+}
+
+fn malformed_side(malformed: &Malformed<'_>) -> &'static str {
+    if malformed.reason == Reason::RcptToInvalid {
+        "the recipient address is malformed"
+    } else {
+        "the sender address is malformed"
+    }
 }
 
 /// The domain whose organization mail is for.

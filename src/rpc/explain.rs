@@ -12,6 +12,7 @@ use crate::{
         Domain, MalformedAddress, PresentedName, Recipient, ReversePath, TlsVersion, parse_address,
     },
     policy::{
+        decision::OBSERVED_OCTETS,
         explain::{Chain, Considered, Demand, DemandKind},
         facts::{CertificateFacts, NameFact, Trust},
     },
@@ -113,7 +114,7 @@ impl Facts {
     fn add(&mut self, field: &str, given: &str, understood: impl Into<String>) {
         self.0.push(pb::UnderstoodFact {
             field: field.to_owned(),
-            given: given.to_owned(),
+            given: cut(given).to_owned(),
             understood: understood.into(),
         });
     }
@@ -177,6 +178,12 @@ impl Facts {
     }
 }
 
+/// The beginning of `text`, as much as of an observed value is shown.
+fn cut(text: &str) -> &str {
+    let end = text.floor_char_boundary(OBSERVED_OCTETS);
+    text.get(..end).unwrap_or_default()
+}
+
 fn sender(text: &str) -> String {
     match ReversePath::parse(text) {
         Ok(ReversePath::Literal) => LITERAL.into(),
@@ -197,7 +204,7 @@ fn recipient(recipient: Result<Recipient, MalformedAddress>) -> String {
 }
 
 fn malformed(error: impl ToString) -> String {
-    format!("malformed: {}", error.to_string())
+    format!("malformed: {}", cut(&error.to_string()))
 }
 
 fn presented(name: &NameFact<'_>) -> String {
@@ -231,10 +238,13 @@ fn leaf(der: &[u8], read: &CertificateFacts<'_>) -> String {
     } else {
         names.join(", ")
     };
-    let subject = leaf.subject();
+    let (subject, issuer) = (leaf.subject().to_string(), leaf.issuer().to_string());
+    // Why: each is cut by itself, so that the fingerprints are shown whatever the names.
     format!(
-        "{names}; subject {subject}; issuer {}; {}; SHA-256 {pins}",
-        leaf.issuer(),
+        "{}; subject {}; issuer {}; {}; SHA-256 {pins}",
+        cut(&names),
+        cut(&subject),
+        cut(&issuer),
         until(&leaf)
     )
 }

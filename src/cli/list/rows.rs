@@ -1,11 +1,17 @@
 //! The rows of the list: a connector, and what it demands after inheritance.
 
+use std::{iter::once, rc::Rc};
+
 use serde_json::json;
 
-use super::Partner;
+use super::{
+    Partner,
+    demands::{self, Demand},
+    products,
+};
 use crate::{
     cli::{
-        inheritance::{By, Inheritance, Stated},
+        inheritance::{By, Inheritance},
         output::{grouped, shown},
     },
     mail::DomainPattern,
@@ -15,7 +21,6 @@ use crate::{
             Host, InboundConnector, Mode, Modes, OutboundConnector, Partner as Recognised,
             ReplyRule, Scope, SmartHost, Written,
         },
-        requirement::{CertificateDemand, Origin, TlsDemand, TlsLevel},
     },
 };
 
@@ -29,22 +34,13 @@ pub(super) struct Row<'a> {
     mode: Modes,
     /// What it recognises: `sender_domains`, `client_ips`, `recipient_domains` or `rule`.
     by: &'static str,
-    patterns: Vec<&'a str>,
+    patterns: Rc<[&'a str]>,
     /// Inbound: only mail to these.
-    recipients: Vec<&'a str>,
+    recipients: Rc<[&'a str]>,
     smart_hosts: Vec<String>,
     demands: Vec<Demand<'a>>,
     reply: &'a ReplyRule,
     source: String,
-}
-
-/// One demand, and where it is inherited from; none: the connector's own.
-#[derive(Debug)]
-struct Demand<'a> {
-    kind: &'static str,
-    words: &'static str,
-    values: Vec<&'a str>,
-    inherited_from: Option<&'a str>,
 }
 
 /// The headings of the columns.
@@ -73,6 +69,19 @@ pub(super) fn of<'a>(
     for connector in set.outbound() {
         rows.extend(outbound(set, file, connector, partner));
     }
+}
+
+/// `rows` as one JSON array, in parts: only one row at a time is in memory.
+pub(super) fn json(rows: &[Row<'_>]) -> impl Iterator<Item = String> {
+    let begin = if rows.is_empty() { "[" } else { "[\n" };
+    let parts = rows.iter().enumerate().map(|(at, row)| {
+        let row = format!("{:#}", row.json()).replace('\n', "\n  ");
+        let end = if at + 1 < rows.len() { "," } else { "" };
+        format!("  {row}{end}\n")
+    });
+    once(begin.to_owned())
+        .chain(parts)
+        .chain(once("]\n".to_owned()))
 }
 
 fn inbound<'a>(
@@ -112,151 +121,21 @@ fn inbound<'a>(
             )
         }
     };
-    let mut scopes: Vec<Option<&Written<DomainPattern>>> =
-        connector.recipient_domains.iter().map(Some).collect();
-    if scopes.is_empty() {
-        scopes.push(None);
-    }
-    let mut own: Vec<(Stated<'a>, Row<'a>)> = Vec::new();
-    for scope in scopes {
-        for &(by_pattern, text) in &patterns {
-            let stated = inheritance.stated(connector, by_pattern, scope.map(|scope| &scope.value));
-            let scope = scope.map(|scope| &*scope.text);
-            let same = own
-                .iter_mut()
-                .find(|(known, _)| known.names() == stated.names());
-            if let Some((_, row)) = same {
-                add(&mut row.patterns, text);
-                if let Some(scope) = scope {
-                    add(&mut row.recipients, scope);
-                }
-                continue;
-            }
-            let row = Row {
-                set: set.name(),
-                direction: "inbound",
-                name: &connector.name,
-                comment: connector.comment.as_deref(),
-                mode: connector.mode,
-                by,
-                patterns: vec![text],
-                recipients: scope.into_iter().collect(),
-                smart_hosts: Vec::new(),
-                demands: demands(connector, stated),
-                reply: &connector.reply,
-                source: format!("{file}:{}", connector.line),
-            };
-            own.push((stated, row));
-        }
-    }
-    rows.extend(own.into_iter().map(|(_, row)| row));
-}
-
-fn add<'a>(texts: &mut Vec<&'a str>, text: &'a str) {
-    if !texts.contains(&text) {
-        texts.push(text);
-    }
-}
-
-fn demands<'a>(connector: &InboundConnector, stated: Stated<'a>) -> Vec<Demand<'a>> {
-    let from = |by: &'a InboundConnector| (by.name != connector.name).then_some(&*by.name);
-    let mut demands = Vec::new();
-    if let Some(by) = stated.tls {
-        let words = match by.require.tls {
-            Some(TlsDemand::Opportunistic) => "TLS is not required",
-            Some(TlsDemand::Encrypt) | None => "TLS",
-        };
-        demands.push(Demand {
-            kind: "tls",
-            words,
-            values: Vec::new(),
-            inherited_from: from(by),
-        });
-    }
-    if let Some(by) = stated.min_version {
-        let values = by
-            .require
-            .min_version
-            .iter()
-            .map(|version| &*version.text)
-            .collect();
-        demands.push(Demand {
-            kind: "tls_min_version",
-            words: "at least",
-            values,
-            inherited_from: from(by),
-        });
-    }
-    if let Some((by, origin)) = stated
-        .origin
-        .and_then(|by| Some((by, by.require.origin.as_ref()?)))
-    {
-        let inherited_from = from(by);
-        match origin {
-            Origin::Unrestricted => {
-                demands.push(Demand {
-                    kind: "origin",
-                    words: "from anywhere",
-                    values: Vec::new(),
-                    inherited_from,
-                });
-            }
-            Origin::Restricted(demand) => {
-                let or = demand.either;
-                if let Some(addresses) = &demand.addresses {
-                    let values = texts(&addresses.networks);
-                    demands.push(Demand {
-                        kind: "client_ips",
-                        words: "from",
-                        values,
-                        inherited_from,
-                    });
-                }
-                if let Some(certificate) = &demand.certificate {
-                    demands.extend(certificates(certificate, or, inherited_from));
-                }
-            }
-        }
-    }
-    demands
-}
-
-/// The lists of a certificate demand; `or`: beside addresses of which one is enough, too.
-fn certificates<'a>(
-    demand: &'a CertificateDemand,
-    or: bool,
-    inherited_from: Option<&'a str>,
-) -> Vec<Demand<'a>> {
-    let mut lists = Vec::new();
-    if !demand.names.is_empty() {
-        let words = if or {
-            "or certificate for"
-        } else {
-            "certificate for"
-        };
-        lists.push(Demand {
-            kind: "certificate_names",
-            words,
-            values: texts(&demand.names),
-            inherited_from,
-        });
-    }
-    if !demand.fingerprints.is_empty() {
-        let or = or || !demand.names.is_empty();
-        let words = if or {
-            "or certificate of fingerprint"
-        } else {
-            "certificate of fingerprint"
-        };
-        let values = texts(&demand.fingerprints);
-        lists.push(Demand {
-            kind: "certificate_fingerprints",
-            words,
-            values,
-            inherited_from,
-        });
-    }
-    lists
+    let products = products::of(inheritance, connector, &patterns);
+    rows.extend(products.into_iter().map(|product| Row {
+        set: set.name(),
+        direction: "inbound",
+        name: &connector.name,
+        comment: connector.comment.as_deref(),
+        mode: connector.mode,
+        by,
+        patterns: product.patterns,
+        recipients: product.recipients,
+        smart_hosts: Vec::new(),
+        demands: demands::inbound(connector, product.stated),
+        reply: &connector.reply,
+        source: format!("{file}:{}", connector.line),
+    }));
 }
 
 fn outbound<'a>(
@@ -282,31 +161,6 @@ fn outbound<'a>(
     if patterns.is_empty() && by != "rule" {
         return None;
     }
-    let require = &connector.require;
-    let words = match require.level {
-        TlsLevel::Opportunistic => "TLS where offered",
-        TlsLevel::Encrypt => "TLS",
-        TlsLevel::Trusted => "TLS, trusted certificate",
-        TlsLevel::Domain => "TLS, certificate as demanded",
-    };
-    let mut demands = vec![Demand {
-        kind: "tls",
-        words,
-        values: Vec::new(),
-        inherited_from: None,
-    }];
-    if let Some(minimum) = &require.min_version {
-        let values = vec![&*minimum.text];
-        demands.push(Demand {
-            kind: "tls_min_version",
-            words: "at least",
-            values,
-            inherited_from: None,
-        });
-    }
-    if let Some(certificate) = &require.certificate {
-        demands.extend(certificates(certificate, false, None));
-    }
     Some(Row {
         set: set.name(),
         direction: "outbound",
@@ -314,14 +168,14 @@ fn outbound<'a>(
         comment: connector.comment.as_deref(),
         mode: connector.mode,
         by,
-        patterns,
-        recipients: Vec::new(),
+        patterns: patterns.into(),
+        recipients: Rc::default(),
         smart_hosts: connector
             .smart_hosts
             .iter()
             .map(|host| smart_host(&host.value))
             .collect(),
-        demands,
+        demands: demands::outbound(connector),
         reply: &connector.reply,
         source: format!("{file}:{}", connector.line),
     })
@@ -334,19 +188,19 @@ impl Row<'_> {
         if self.mode.own != self.mode.effective && self.mode.effective != Mode::Enforce {
             mode = vec![format!("{} (set)", self.mode.effective)];
         }
-        let mut patterns = few(&self.patterns);
+        let mut patterns = few(self.patterns.iter().copied());
         if self.by == "rule" {
             patterns.push("when a call names it".into());
         }
-        let mut recipients = few(&self.recipients).into_iter();
+        let mut recipients = few(self.recipients.iter().copied()).into_iter();
         if let Some(first) = recipients.next() {
             patterns.push(format!("to {first}"));
             patterns.extend(recipients.map(|more| format!("   {more}")));
         }
-        let mut demands: Vec<_> = self.demands.iter().flat_map(Demand::lines).collect();
+        let mut demands: Vec<_> = self.demands.iter().map(Demand::line).collect();
         if !self.smart_hosts.is_empty() {
-            let hosts: Vec<&str> = self.smart_hosts.iter().map(String::as_str).collect();
-            demands.push(format!("through {}", few(&hosts).join(", ")));
+            let hosts = self.smart_hosts.iter().map(String::as_str);
+            demands.push(format!("through {}", few(hosts).join(", ")));
         }
         let mut reply = vec![self.reply.action.as_str().to_owned()];
         reply.extend(self.reply.text.as_deref().map(abridged));
@@ -363,7 +217,7 @@ impl Row<'_> {
     }
 
     /// It whole, for programs.
-    pub(super) fn json(&self) -> serde_json::Value {
+    fn json(&self) -> serde_json::Value {
         let demands: Vec<_> = self.demands.iter().map(Demand::json).collect();
         json!({
             "set": self.set,
@@ -373,8 +227,8 @@ impl Row<'_> {
             "mode": self.mode.effective.as_str(),
             "own_mode": self.mode.own.as_str(),
             "matched_by": self.by,
-            "patterns": self.patterns,
-            "recipient_domains": self.recipients,
+            "patterns": *self.patterns,
+            "recipient_domains": *self.recipients,
             "smart_hosts": self.smart_hosts,
             "demands": demands,
             "reply": { "action": self.reply.action.as_str(), "text": self.reply.text },
@@ -383,40 +237,12 @@ impl Row<'_> {
     }
 }
 
-impl Demand<'_> {
-    fn lines(&self) -> Vec<String> {
-        let from = self
-            .inherited_from
-            .map_or_else(String::new, |name| format!(" (from `{}`)", shown(name)));
-        if self.values.is_empty() {
-            return vec![format!("{}{from}", self.words)];
-        }
-        vec![format!(
-            "{} {}{from}",
-            self.words,
-            few(&self.values).join(", ")
-        )]
-    }
-
-    fn json(&self) -> serde_json::Value {
-        json!({
-            "kind": self.kind,
-            "text": self.words,
-            "values": self.values,
-            "inherited_from": self.inherited_from,
-        })
-    }
-}
-
 /// The first of many texts, and how many more there are.
-fn few(texts: &[&str]) -> Vec<String> {
-    let mut few: Vec<_> = texts
-        .iter()
-        .take(SHOWN)
-        .map(|text| abridged(text))
-        .collect();
-    if texts.len() > SHOWN {
-        few.push(format!("and {} more", grouped(texts.len() - SHOWN)));
+pub(super) fn few<'t>(texts: impl ExactSizeIterator<Item = &'t str>) -> Vec<String> {
+    let more = texts.len().saturating_sub(SHOWN);
+    let mut few: Vec<_> = texts.take(SHOWN).map(abridged).collect();
+    if more > 0 {
+        few.push(format!("and {} more", grouped(more)));
     }
     few
 }
@@ -443,3 +269,23 @@ fn smart_host(host: &SmartHost) -> String {
 
 const SHOWN: usize = 4;
 const LONGEST: usize = 40;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load_str;
+
+    #[test]
+    fn parts_are_one_array() {
+        let text = "version = 1\n[[inbound]]\nname = \"a\"\nmatch.sender_domains = \
+                    [\"a.com\", \"b.com\"]\nrequire.tls = \"encrypt\"\n[[outbound]]\nname = \"b\"\n\
+                    match.recipient_domains = [\"a.com\"]\nrequire.tls = \"encrypt\"\n[end]\n";
+        let set = load_str("contoso", &text).set.unwrap();
+        let mut rows = Vec::new();
+        assert_eq!(json(&rows).collect::<String>(), "[]\n");
+        of(&set, "contoso.toml", None, &mut rows);
+        let whole: Vec<_> = rows.iter().map(Row::json).collect();
+        let whole = format!("{:#}\n", serde_json::Value::Array(whole));
+        assert_eq!(json(&rows).collect::<String>(), whole);
+    }
+}

@@ -223,3 +223,36 @@ fn an_answer_without_connectors_is_explained_by_its_facts() {
         assert!(!explanation.facts.is_empty());
     }
 }
+
+#[test]
+fn connectors_asked_for_are_accounted_for_where_none_is_asked() {
+    let because = |considered: Vec<pb::Considered>| -> Vec<_> {
+        let all = considered.into_iter();
+        all.map(|one| format!("{}: {}", one.connector, one.because))
+            .collect()
+    };
+    let connectors = vec!["Bank".to_owned(), "Nobody".to_owned()];
+    for (mail_from, rcpt_to, why) in [
+        ("a@", "", "the sender address is malformed"),
+        ("", "b@", "the recipient address is malformed"),
+        ("", "", "without a recipient no connector set can be chosen"),
+    ] {
+        let request = pb::ExplainInboundRequest {
+            facts: Some(receiving("", mail_from, rcpt_to)),
+            connectors: connectors.clone(),
+        };
+        let explanation = explain_inbound(&both(), &request).unwrap();
+        let expected =
+            ["Bank", "Nobody"].map(|name| format!("{name}: no connector is asked: {why}"));
+        assert_eq!(because(explanation.not_matched), expected);
+    }
+    let request = pb::ExplainOutboundRequest {
+        facts: Some(sending("", "a@contoso.com", "b@")),
+        connectors: vec!["Bank out".to_owned()],
+    };
+    let explanation = explain_outbound(&both(), &request).unwrap();
+    assert_eq!(
+        because(explanation.not_matched),
+        ["Bank out: no connector is asked: the recipient address is malformed"]
+    );
+}

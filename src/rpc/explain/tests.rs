@@ -104,3 +104,37 @@ fn says_what_octets_are() {
         "{broken}"
     );
 }
+
+#[test]
+fn long_values_are_cut_between_characters() {
+    let long = format!("a{}", "ü".repeat(200_000));
+    let request = pb::CheckInboundRequest {
+        mail_from: long.clone(),
+        tls: Some(pb::TlsSession {
+            version: long.clone(),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let facts = understood_inbound(&request);
+    assert_eq!(facts.len(), 2);
+    for fact in facts {
+        assert_eq!(fact.given, format!("a{}", "ü".repeat(127)));
+        assert!(fact.understood.len() < 300, "{}", fact.understood);
+    }
+    let mut params = rcgen::CertificateParams::new(vec!["x.example".to_owned(); 500]).unwrap();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, "n".repeat(10_000));
+    let key = rcgen::KeyPair::generate().unwrap();
+    let der = params.self_signed(&key).unwrap().der().to_vec();
+    let message = pb::Certificate {
+        der,
+        ..Default::default()
+    };
+    let certificate = facts::certificate(&message);
+    let understood = leaf(&message.der, &certificate);
+    assert!(understood.len() < 1_200, "{}", understood.len());
+    let pins: Vec<_> = certificate.fingerprints().collect();
+    assert!(understood.contains(&format!("SHA-256 {} and {}", pins[0], pins[1])));
+}

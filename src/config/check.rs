@@ -7,6 +7,7 @@ mod values;
 
 use std::{collections::HashMap, hash::Hash, ops::Range};
 
+use self::values::Narrower;
 use super::{
     finding::{Finding, Findings, Lines},
     raw::RawSet,
@@ -28,6 +29,8 @@ pub(super) struct Placed<T> {
     pub(super) patterns: Vec<Range<usize>>,
     /// Its recipient patterns, where they only narrow the match.
     pub(super) recipients: Vec<Range<usize>>,
+    /// Its mode or its recipients could not be read, so that it cannot be told what it is equal to.
+    unclear: bool,
 }
 
 /// What the checks of one file share.
@@ -167,7 +170,7 @@ impl Check<'_> {
                 });
             }
         }
-        values::covered_patterns(&patterns, &spans, self.findings);
+        values::covered_patterns(&patterns, &spans, Narrower::ChangesNothing, self.findings);
         accepted
     }
 
@@ -175,9 +178,18 @@ impl Check<'_> {
         u32::try_from(self.lines.line_of(span.start)).unwrap_or(u32::MAX)
     }
 
-    fn modes(&mut self, written: Option<&At<String>>) -> Modes {
-        let own = written.and_then(|mode| values::mode(mode, self.findings));
-        Modes::of(own.unwrap_or(Mode::Enforce), self.set_mode)
+    /// The modes of a connector; none where what is written is no mode.
+    fn modes(&mut self, written: Option<&At<String>>) -> Option<Modes> {
+        let own = match written {
+            Some(mode) => values::mode(mode, self.findings)?,
+            None => Mode::Enforce,
+        };
+        Some(Modes::of(own, self.set_mode))
+    }
+
+    /// What stands for modes that could not be read; the file is refused.
+    fn default_modes(&self) -> Modes {
+        Modes::of(Mode::Enforce, self.set_mode)
     }
 
     /// Whether the name of a connector is one.

@@ -1,5 +1,6 @@
 //! Warnings that need the whole set: it is good, and yet it may not do what was meant.
 
+mod asks_less;
 mod inherited;
 
 use super::{
@@ -25,7 +26,7 @@ pub(super) fn lint(checked: &Checked, raw: &RawSet, findings: &mut Findings) {
     outside_recipients(checked, findings);
     out_of_reach(checked, findings);
     inherited::inbound(&checked.inbound, findings);
-    inherited::outbound(&checked.outbound, findings);
+    asks_less::outbound(&checked.outbound, findings);
 }
 
 /// The connectors whose own mode is `enforce`: only they are compared with each other.

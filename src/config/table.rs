@@ -3,7 +3,7 @@
 //! It goes through the parsed tree instead of serde, which stops at the first fault: here every
 //! unknown key and every wrong type of a file is found in one run.
 
-use std::ops::Range;
+use std::{fmt::Display, ops::Range};
 
 use toml::{
     Spanned,
@@ -131,7 +131,18 @@ impl<'a> Reader<'a> {
         wanted: &str,
         help: impl Into<String>,
     ) {
-        let message = format!("{what} must be {wanted}, not {}", found(value.get_ref()));
+        self.wrong_as(value, found(value.get_ref()), [what, wanted], help);
+    }
+
+    /// The same, where the type alone does not say what is `found`.
+    pub(crate) fn wrong_as(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        found: impl Display,
+        [what, wanted]: [&str; 2],
+        help: impl Into<String>,
+    ) {
+        let message = format!("{what} must be {wanted}, not {found}");
         self.findings
             .push(Finding::error("type-wrong", value.span(), message).help(help));
     }
@@ -164,6 +175,9 @@ pub(crate) trait Table: Default {
 
     /// Takes what can be taken from `table`; the rest is left to the findings.
     fn gather(table: &DeTable<'_>, reader: &mut Reader<'_>) -> Self;
+
+    /// What is written in it, but could not be read.
+    fn unread(&mut self) -> &mut Unread;
 }
 
 /// What one key of a table can hold.
@@ -241,6 +255,10 @@ macro_rules! table {
                     }
                 }
                 raw
+            }
+
+            fn unread(&mut self) -> &mut $crate::config::table::Unread {
+                &mut self.unread
             }
         }
 

@@ -35,13 +35,15 @@ impl Value for i64 {
         let read = value.get_ref().as_integer();
         let read = read.and_then(|read| Self::from_str_radix(read.as_str(), read.radix()).ok());
         if read.is_none() {
-            let wanted = "a whole number";
-            reader.wrong(
-                value,
-                &named(field),
-                wanted,
-                format!("write `{}`", field.example),
-            );
+            let (what, wanted) = (named(field), "a whole number");
+            let help = format!("write `{}`", field.example);
+            match value.get_ref() {
+                DeValue::Float(_) => {
+                    let found = format!("`{}`", shown(reader.source(value.span())));
+                    reader.wrong_as(value, found, [&what, wanted], help);
+                }
+                _ => reader.wrong(value, &what, wanted, help),
+            }
         }
         (read, read.is_some())
     }
@@ -162,8 +164,14 @@ impl<T: Table> Slot for Vec<At<T>> {
             }
             if let Some(table) = table {
                 reader.enter(field);
+                let mut value = T::gather(table, reader);
+                // Why: a table that is not begun as one of many may hold what is meant for several, or
+                // for the file: what is missing in it is no fault of its own.
+                for field in T::KEYS.iter().filter(|_| single) {
+                    value.unread().add(field.key);
+                }
                 self.push(At {
-                    value: T::gather(table, reader),
+                    value,
                     span: entry.span(),
                 });
                 reader.leave();

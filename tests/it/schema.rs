@@ -15,7 +15,7 @@ const CONNECTORS: &str = "config/schema/connectors.schema.json";
 const SETTINGS: &str = "config/schema/settings.schema.json";
 
 /// What only Postern itself sees: it reads into values, compares them, or reads the text.
-const UNSEEN: [&str; 14] = [
+const UNSEEN: [&str; 15] = [
     "certificate-name-bad",
     "connector-duplicate",
     "duration-invalid",
@@ -27,6 +27,7 @@ const UNSEEN: [&str; 14] = [
     "name-bad",
     "name-duplicate",
     "network-bad",
+    "pairs-too-many",
     "pattern-bad",
     "smart-host-bad",
     "toml-syntax",

@@ -280,7 +280,7 @@ mod tests {
         let text = "version = 1\n[[inbound]]\nname = \"a\"\nmatch.sender_domains = \
                     [\"a.com\", \"b.com\"]\nrequire.tls = \"encrypt\"\n[[outbound]]\nname = \"b\"\n\
                     match.recipient_domains = [\"a.com\"]\nrequire.tls = \"encrypt\"\n[end]\n";
-        let set = load_str("contoso", &text).set.unwrap();
+        let set = load_str("contoso", text).set.unwrap();
         let mut rows = Vec::new();
         assert_eq!(json(&rows).collect::<String>(), "[]\n");
         of(&set, "contoso.toml", None, &mut rows);

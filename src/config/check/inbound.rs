@@ -8,7 +8,8 @@ use super::{
         raw::{RawInbound, RawInboundMatch, RawInboundRequire},
         table::At,
     },
-    Check, Placed, taken, values,
+    Check, Placed, taken,
+    values::{self, Narrower},
 };
 use crate::{
     mail::{DomainPattern, Network},
@@ -47,6 +48,12 @@ impl Check<'_> {
             self.findings,
         );
         let (partner, patterns, recipient_domains, recipients) = matched?;
+        let scoped = connector.match_.as_ref().is_some_and(|At { value, .. }| {
+            value.recipient_domains.is_some() || value.unread.has("recipient_domains")
+        });
+        let unclear = mode.is_none()
+            || connector.unread.has("mode")
+            || scoped && recipient_domains.is_empty();
         let line = self.line(span);
         let comment = connector
             .comment
@@ -56,7 +63,7 @@ impl Check<'_> {
             connector: InboundConnector {
                 name,
                 comment,
-                mode,
+                mode: mode.unwrap_or_else(|| self.default_modes()),
                 partner,
                 recipient_domains,
                 require,
@@ -69,6 +76,7 @@ impl Check<'_> {
                 .map_or_else(|| span.clone(), |name| name.span.clone()),
             patterns,
             recipients,
+            unclear,
         })
     }
 
@@ -116,9 +124,14 @@ impl Check<'_> {
         let senders = sender_domains
             .as_ref()
             .map(|list| values::patterns(list, !unread.has("sender_domains"), self.findings));
-        let addresses = client_ips
-            .as_ref()
-            .map(|list| values::networks(list, !unread.has("client_ips"), self.findings));
+        let addresses = client_ips.as_ref().map(|list| {
+            values::networks(
+                list,
+                !unread.has("client_ips"),
+                Narrower::OrdersConnectors,
+                self.findings,
+            )
+        });
         if let (Some(senders), Some(addresses)) = (sender_domains, client_ips) {
             let message = "a connector recognises its partner by domain or by address, not by both";
             self.findings.push(
@@ -175,8 +188,12 @@ impl Check<'_> {
             self.findings,
         );
         let addresses = raw.client_ips.as_ref().map(|list| {
-            let (networks, _) =
-                values::networks(list, !raw.unread.has("client_ips"), self.findings);
+            let (networks, _) = values::networks(
+                list,
+                !raw.unread.has("client_ips"),
+                Narrower::ChangesNothing,
+                self.findings,
+            );
             AddressDemand::new(values::once(networks))
         });
         let word = raw
@@ -331,11 +348,12 @@ impl Check<'_> {
             Placed {
                 connector,
                 patterns,
+                unclear,
                 ..
             },
         ) in connectors.iter().enumerate()
         {
-            if connector.mode.own == Mode::Off {
+            if connector.mode.own == Mode::Off || *unclear {
                 continue;
             }
             let mut reported = None;

@@ -47,7 +47,7 @@ impl Check<'_> {
             connector: OutboundConnector {
                 name,
                 comment,
-                mode,
+                mode: mode.unwrap_or_else(|| self.default_modes()),
                 scope,
                 smart_hosts,
                 require,
@@ -60,6 +60,7 @@ impl Check<'_> {
                 .map_or_else(|| span.clone(), |name| name.span.clone()),
             patterns,
             recipients: Vec::new(),
+            unclear: mode.is_none() || connector.unread.has("mode"),
         })
     }
 
@@ -261,6 +262,7 @@ impl Check<'_> {
             Placed {
                 connector,
                 patterns,
+                unclear,
                 ..
             },
         ) in connectors.iter().enumerate()
@@ -268,7 +270,7 @@ impl Check<'_> {
             let Scope::Domains(domains) = &connector.scope else {
                 continue;
             };
-            if connector.mode.own == Mode::Off {
+            if connector.mode.own == Mode::Off || *unclear {
                 continue;
             }
             let mut reported = None;

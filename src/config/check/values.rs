@@ -89,6 +89,15 @@ pub(super) fn action(written: Option<&At<String>>, findings: &mut Findings) -> O
     )
 }
 
+/// What an entry does beside a wider one in its list.
+#[derive(Clone, Copy)]
+pub(super) enum Narrower {
+    /// Nothing: the list says only what is among it.
+    ChangesNothing,
+    /// It may put its connector before others: the most specific pattern comes first.
+    OrdersConnectors,
+}
+
 /// What `written` means, or a finding that names the words there are.
 pub(super) fn word<T: Copy>(
     written: &At<String>,
@@ -164,14 +173,15 @@ pub(super) fn patterns(
     let (patterns, spans) = list(written, whole, findings, |entry, findings| {
         findings.keep_with_help(entry, "pattern-bad", &help, entry.value.parse())
     });
-    covered_patterns(&patterns, &spans, findings);
+    covered_patterns(&patterns, &spans, Narrower::OrdersConnectors, findings);
     (patterns, spans)
 }
 
-/// Points out patterns of one list of which one does nothing beside another.
+/// Points out patterns of one list that are equal, or covered by a wider one.
 pub(super) fn covered_patterns(
     patterns: &[Written<DomainPattern>],
     spans: &[Range<usize>],
+    counts: Narrower,
     findings: &mut Findings,
 ) {
     let mut table: DomainTable<usize> = DomainTable::default();
@@ -192,7 +202,7 @@ pub(super) fn covered_patterns(
             continue;
         };
         if let Some(here) = spans.get(at) {
-            covered(&pattern.text, &wider.text, here, there, findings);
+            covered([&pattern.text, &wider.text], here, there, counts, findings);
         }
     }
 }
@@ -200,6 +210,7 @@ pub(super) fn covered_patterns(
 pub(super) fn networks(
     written: &At<Vec<At<String>>>,
     whole: bool,
+    counts: Narrower,
     findings: &mut Findings,
 ) -> (Vec<Written<Network>>, Vec<Range<usize>>) {
     let (networks, spans) = list(written, whole, findings, |entry, findings| {
@@ -248,7 +259,7 @@ pub(super) fn networks(
             continue;
         };
         if let Some(here) = spans.get(at) {
-            covered(&network.text, &wider.text, here, there, findings);
+            covered([&network.text, &wider.text], here, there, counts, findings);
         }
     }
     (networks, spans)
@@ -268,10 +279,10 @@ pub(super) fn twice(here: &Range<usize>, there: &Range<usize>, findings: &mut Fi
 }
 
 fn covered(
-    text: &str,
-    wider: &str,
+    [text, wider]: [&str; 2],
     here: &Range<usize>,
     there: &Range<usize>,
+    counts: Narrower,
     findings: &mut Findings,
 ) {
     let message = format!(
@@ -282,7 +293,13 @@ fn covered(
     findings.push(
         Finding::warning("pattern-covered", here.clone(), message)
             .label(there.clone(), "the wider one")
-            .help("remove the narrower one: it changes nothing"),
+            .help(match counts {
+                Narrower::ChangesNothing => "remove the narrower one: it changes nothing",
+                Narrower::OrdersConnectors => {
+                    "remove the narrower one, unless it is to put this connector before another one \
+                     whose pattern lies between the two"
+                }
+            }),
     );
 }
 
@@ -315,7 +332,7 @@ pub(super) fn certificates(
             })
             .collect();
         if as_patterns.len() == listed.len() {
-            covered_patterns(&as_patterns, &spans, findings);
+            covered_patterns(&as_patterns, &spans, Narrower::ChangesNothing, findings);
         }
         once(listed)
     });

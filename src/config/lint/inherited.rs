@@ -1,17 +1,23 @@
-//! Connectors that lift or replace what a more general one demands.
+//! Inbound connectors that lift or replace what a more general one demands.
+//!
+//! Each connector is compared, for each of its patterns and each of its recipient patterns, with
+//! the one that would decide in its place: the nearest more general one that states the same
+//! demand. Where nothing is taken from that one, the connectors for narrower recipients than its
+//! own are looked at, too.
 
-use std::ops::Range;
+mod taking;
 
-use super::super::{
-    check::Placed,
-    finding::{Finding, Findings},
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    ops::Bound,
 };
+
+use self::taking::{Asked, KINDS, Kind, Taking};
+use super::super::{check::Placed, finding::Findings};
 use crate::{
     mail::{DomainPattern, DomainTable, Network, NetworkTable},
-    policy::{
-        connector::{InboundConnector, Mode, OutboundConnector, Partner, Scope},
-        requirement::{Origin, OriginDemand, TlsDemand},
-    },
+    policy::connector::{InboundConnector, Mode, Partner},
 };
 
 /// A connector of the list that is judged.
@@ -19,37 +25,28 @@ type At = usize;
 
 /// The connectors that match by one pattern.
 #[derive(Debug, Default)]
-struct Place {
+struct Place<'a> {
     unscoped: Option<At>,
     scoped: DomainTable<At>,
-    /// The first scoped one that states each demand.
-    first: [Option<At>; 3],
+    /// The scoped ones that ask something, by what they ask.
+    asking: BTreeMap<(Kind, Asked), BTreeMap<Downwards<'a>, At>>,
 }
 
-/// The demands that are decided separately.
-#[derive(Clone, Copy)]
-enum Kind {
-    Tls,
-    MinVersion,
-    Origin,
-}
+/// A recipient pattern in an order in which all that it includes follow it directly.
+#[derive(Clone, Copy, Debug)]
+struct Downwards<'a>(&'a DomainPattern);
 
-const KINDS: [Kind; 3] = [Kind::Tls, Kind::MinVersion, Kind::Origin];
-
-impl Kind {
-    fn stated(self, connector: &InboundConnector) -> bool {
-        match self {
-            Self::Tls => connector.require.tls.is_some(),
-            Self::MinVersion => connector.require.min_version.is_some(),
-            Self::Origin => connector.require.origin.is_some(),
-        }
-    }
+/// One connector on the way through its patterns.
+struct Special<'a> {
+    at: At,
+    connector: &'a InboundConnector,
+    all: &'a [Placed<InboundConnector>],
 }
 
 /// Points out inbound connectors that take away what a more general one demands.
 pub(super) fn inbound(connectors: &[Placed<InboundConnector>], findings: &mut Findings) {
-    let mut senders: DomainTable<Place> = DomainTable::default();
-    let mut networks: NetworkTable<Place> = NetworkTable::new();
+    let mut senders: DomainTable<Place<'_>> = DomainTable::default();
+    let mut networks: NetworkTable<Place<'_>> = NetworkTable::new();
     let enforcing = || {
         let all = connectors.iter().enumerate();
         all.filter(|(_, placed)| placed.connector.mode.own == Mode::Enforce)
@@ -77,7 +74,13 @@ pub(super) fn inbound(connectors: &[Placed<InboundConnector>], findings: &mut Fi
         }
     }
     for (at, placed) in enforcing() {
-        let mut told: Vec<(At, usize)> = Vec::new();
+        let special = Special {
+            at,
+            connector: &placed.connector,
+            all: connectors,
+        };
+        let mut told: HashMap<(At, Kind), usize> = HashMap::new();
+        let mut takings: Vec<Taking<'_>> = Vec::new();
         for nth in 0..placed.patterns.len() {
             let above = match &placed.connector.partner {
                 Partner::SenderDomains(patterns) => patterns
@@ -89,29 +92,39 @@ pub(super) fn inbound(connectors: &[Placed<InboundConnector>], findings: &mut Fi
                     .map(|network| above_network(&networks, network.value))
                     .unwrap_or_default(),
             };
-            for (index, kind) in KINDS.into_iter().enumerate() {
-                if !kind.stated(&placed.connector) {
+            for kind in KINDS {
+                if !kind.could_take(&placed.connector.require) {
                     continue;
                 }
-                let Some(general) = general(&above, at, &placed.connector, kind, connectors) else {
-                    continue;
-                };
-                if told.contains(&(general, index)) {
-                    continue;
-                }
-                told.push((general, index));
-                if let (Some(general), Some(span)) =
-                    (connectors.get(general), placed.patterns.get(nth))
-                {
-                    compare(placed, general, kind, span, findings);
+                for (general, to) in special.takes_from(&above, kind) {
+                    match told.entry((general, kind)) {
+                        Entry::Vacant(entry) => {
+                            entry.insert(takings.len());
+                            takings.extend(connectors.get(general).map(|general| Taking {
+                                kind,
+                                general,
+                                nth,
+                                to,
+                                others: false,
+                            }));
+                        }
+                        Entry::Occupied(entry) => {
+                            if let Some(taking) = takings.get_mut(*entry.get()) {
+                                taking.others |= taking.nth == nth;
+                            }
+                        }
+                    }
                 }
             }
+        }
+        for taking in takings {
+            taking.tell(placed, findings);
         }
     }
 }
 
-impl Place {
-    fn add(&mut self, at: At, connector: &InboundConnector) {
+impl<'a> Place<'a> {
+    fn add(&mut self, at: At, connector: &'a InboundConnector) {
         if connector.recipient_domains.is_empty() {
             self.unscoped.get_or_insert(at);
             return;
@@ -119,238 +132,172 @@ impl Place {
         for recipients in &connector.recipient_domains {
             self.scoped.slot(&recipients.value).get_or_insert(at);
         }
-        for (first, kind) in self.first.iter_mut().zip(KINDS) {
-            if first.is_none() && kind.stated(connector) {
-                *first = Some(at);
+        for kind in KINDS {
+            if let Some(asked) = kind.asked(&connector.require) {
+                let asking = self.asking.entry((kind, asked)).or_default();
+                for recipients in &connector.recipient_domains {
+                    asking.entry(Downwards(&recipients.value)).or_insert(at);
+                }
             }
+        }
+    }
+
+    /// The connectors that apply to mail to all of `recipients`, the most specific first.
+    fn covering(&self, recipients: &DomainPattern) -> impl Iterator<Item = At> {
+        let scoped = self.scoped.get(recipients).into_iter();
+        let scoped = scoped.chain(self.scoped.parents(recipients));
+        scoped.chain(self.unscoped.as_ref()).copied()
+    }
+
+    /// The narrower patterns than `recipients` for which something is asked that `special` could
+    /// take, the most that is asked first.
+    fn within(
+        &self,
+        recipients: &'a DomainPattern,
+        kind: Kind,
+        special: &InboundConnector,
+    ) -> impl Iterator<Item = &'a DomainPattern> {
+        let asking = self.asking.iter().rev();
+        let asking = asking
+            .filter(move |&(&(of, asked), _)| of == kind && kind.takes_of(asked, &special.require));
+        asking.flat_map(move |(_, asking)| {
+            let after = (Bound::Excluded(Downwards(recipients)), Bound::Unbounded);
+            let after = asking.range(after).map(|(narrower, _)| narrower.0);
+            after.take_while(|narrower| recipients.includes(narrower))
+        })
+    }
+}
+
+impl<'a> Special<'a> {
+    /// The connectors from which it takes, each with the recipients for whose mail, where not for
+    /// everyone's. `above` are its place and the more general ones.
+    fn takes_from(
+        &self,
+        above: &[&Place<'a>],
+        kind: Kind,
+    ) -> impl Iterator<Item = (At, Option<&'a DomainPattern>)> {
+        let scopes = self.connector.recipient_domains.iter();
+        let scopes = scopes.map(|scope| Some(&scope.value));
+        let unscoped = self.connector.recipient_domains.is_empty();
+        let scopes = scopes.chain(unscoped.then_some(None));
+        scopes.filter_map(move |scope| {
+            let recipients = scope.unwrap_or(&DomainPattern::Any);
+            self.taken_for(above, recipients, kind)
+                .map(|general| (general, scope))
+                .or_else(|| self.taken_within(above, recipients, kind))
+        })
+    }
+
+    /// The connector from which it takes for mail to any of `recipients`.
+    fn taken_for(
+        &self,
+        above: &[&Place<'_>],
+        recipients: &DomainPattern,
+        kind: Kind,
+    ) -> Option<At> {
+        let general = self.general(above, recipients, kind)?;
+        let wider = &self.all.get(general)?.connector.require;
+        kind.takes(&self.connector.require, wider)
+            .then_some(general)
+    }
+
+    /// The first connector from which it takes only for mail to fewer than `recipients`, and which.
+    fn taken_within(
+        &self,
+        above: &[&Place<'a>],
+        recipients: &'a DomainPattern,
+        kind: Kind,
+    ) -> Option<(At, Option<&'a DomainPattern>)> {
+        // Why: at its own place those for narrower recipients are the more specific ones.
+        let places = above.iter().skip(1);
+        places
+            .flat_map(|place| place.within(recipients, kind, self.connector))
+            .take(MOST_WITHIN)
+            .find_map(|narrower| {
+                let general = self.taken_for(above, narrower, kind)?;
+                Some((general, Some(narrower)))
+            })
+    }
+
+    /// The connector that would decide for mail to `recipients` in its place; none where another
+    /// decides already, or nothing would be demanded.
+    fn general(&self, above: &[&Place<'_>], recipients: &DomainPattern, kind: Kind) -> Option<At> {
+        let mut passed = false;
+        for place in above {
+            for at in place.covering(recipients) {
+                if at == self.at {
+                    passed = true;
+                } else if self
+                    .all
+                    .get(at)
+                    .is_some_and(|placed| kind.stated(&placed.connector.require))
+                {
+                    return passed.then_some(at);
+                }
+            }
+        }
+        None
+    }
+}
+
+impl Ord for Downwards<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let (domain, exact) = self.parts();
+        let (its, its_exact) = other.parts();
+        match (domain, its) {
+            (Some(domain), Some(its)) => domain.rsplit('.').cmp(its.rsplit('.')),
+            (domain, its) => domain.is_some().cmp(&its.is_some()),
+        }
+        .then(exact.cmp(&its_exact))
+    }
+}
+
+impl PartialOrd for Downwards<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Downwards<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Downwards<'_> {}
+
+impl<'a> Downwards<'a> {
+    /// Its name, and whether it is that alone.
+    fn parts(self) -> (Option<&'a str>, bool) {
+        match self.0 {
+            DomainPattern::Any => (None, false),
+            DomainPattern::Subtree(domain) => (Some(domain.as_str()), false),
+            DomainPattern::Exact(domain) => (Some(domain.as_str()), true),
         }
     }
 }
 
 /// The places of a pattern and of all that are more general, the most specific first.
-fn above_domain<'a>(table: &'a DomainTable<Place>, pattern: &DomainPattern) -> Vec<&'a Place> {
+fn above_domain<'t, 'a>(
+    table: &'t DomainTable<Place<'a>>,
+    pattern: &DomainPattern,
+) -> Vec<&'t Place<'a>> {
     let mut places: Vec<_> = table.get(pattern).into_iter().collect();
     places.extend(table.parents(pattern));
     places
 }
 
-fn above_network(table: &NetworkTable<Place>, network: Network) -> Vec<&Place> {
+fn above_network<'t, 'a>(
+    table: &'t NetworkTable<Place<'a>>,
+    network: Network,
+) -> Vec<&'t Place<'a>> {
     table.covering(network).map(|(_, place)| place).collect()
 }
 
-/// The nearest connector that is more general and states a demand of this kind, too.
-fn general(
-    above: &[&Place],
-    own: At,
-    connector: &InboundConnector,
-    kind: Kind,
-    connectors: &[Placed<InboundConnector>],
-) -> Option<At> {
-    let states = |&at: &At| {
-        at != own
-            && connectors
-                .get(at)
-                .is_some_and(|placed| kind.stated(&placed.connector))
-    };
-    for (distance, place) in above.iter().enumerate() {
-        let mut candidates: Vec<At> = Vec::new();
-        for scope in &connector.recipient_domains {
-            // Why: at its own pattern only the wider scopes are more general; above it, its own, too.
-            if distance > 0 {
-                candidates.extend(place.scoped.get(&scope.value));
-            }
-            candidates.extend(place.scoped.parents(&scope.value));
-        }
-        if connector.recipient_domains.is_empty() && distance > 0 {
-            let first = match kind {
-                Kind::Tls => place.first[0],
-                Kind::MinVersion => place.first[1],
-                Kind::Origin => place.first[2],
-            };
-            candidates.extend(first);
-        }
-        candidates.extend(place.unscoped);
-        if let Some(found) = candidates.into_iter().find(states) {
-            return Some(found);
-        }
-    }
-    None
-}
+/// How many narrower recipient patterns are looked at for each pattern and recipient pattern of a
+/// connector, so that large sets are judged quickly. Every one of them asks something that the
+/// connector could take: the first is missed only where so many are decided by others.
+const MOST_WITHIN: usize = 32;
 
-/// Says what `special` takes away from `general`, if it does.
-fn compare(
-    special: &Placed<InboundConnector>,
-    general: &Placed<InboundConnector>,
-    kind: Kind,
-    span: &Range<usize>,
-    findings: &mut Findings,
-) {
-    let (own, wider) = (&special.connector.require, &general.connector.require);
-    let (name, other) = (&special.connector.name, &general.connector.name);
-    let whose = mail_of(special, span);
-    let (code, message, help) = match kind {
-        Kind::Tls => {
-            if own.tls != Some(TlsDemand::Opportunistic) || wider.tls != Some(TlsDemand::Encrypt) {
-                return;
-            }
-            let message =
-                format!("for mail {whose}, `{name}` lifts the TLS that `{other}` demands");
-            (
-                "demand-lifted",
-                message,
-                "if that is not meant, remove `tls = \"opportunistic\"`".to_owned(),
-            )
-        }
-        Kind::MinVersion => {
-            let (Some(own), Some(wider)) = (&own.min_version, &wider.min_version) else {
-                return;
-            };
-            if own.value >= wider.value {
-                return;
-            }
-            let message = format!(
-                "for mail {whose}, `{name}` takes {}, where `{other}` demands {}",
-                own.value, wider.value
-            );
-            let help = format!(
-                "if that is not meant, write `tls_min_version = \"{}\"`",
-                wider.value
-            );
-            ("demand-lifted", message, help)
-        }
-        Kind::Origin => match (&own.origin, &wider.origin) {
-            (Some(Origin::Unrestricted), Some(Origin::Restricted(wider))) => {
-                let message = format!(
-                    "for mail {whose}, `{name}` lifts {} of `{other}`",
-                    listed(wider)
-                );
-                let help = "if that is not meant, remove `origin = \"unrestricted\"`".to_owned();
-                ("demand-lifted", message, help)
-            }
-            (Some(Origin::Restricted(own)), Some(Origin::Restricted(wider))) => {
-                let message = format!(
-                    "for mail {whose}, `{name}` replaces {} of `{other}`",
-                    listed(wider)
-                );
-                let unless = match (&own.addresses, &own.certificate) {
-                    (Some(_), None) => "its addresses are among the `client_ips`",
-                    (None, _) => "it comes with a certificate",
-                    (Some(_), Some(_)) if own.either => "it comes with an address or a certificate",
-                    (Some(_), Some(_)) => "it comes with an address and a certificate",
-                };
-                let (meets, need_not) = match &wider.addresses {
-                    Some(_) => ("comes through", "come through"),
-                    None => ("meets", "meet"),
-                };
-                let help = format!(
-                    "mail {whose} that {meets} `{other}` will be refused unless {unless} of `{name}`; and \
-                     what meets `{name}` need not {need_not} `{other}`"
-                );
-                ("demand-replaced", message, help)
-            }
-            _ => return,
-        },
-    };
-    findings.push(
-        Finding::warning(code, span.clone(), message)
-            .here(format!("`{name}`"))
-            .label(general.name.clone(), format!("`{other}`"))
-            .help(help),
-    );
-}
-
-/// The mail that the pattern at `span` matches.
-fn mail_of(placed: &Placed<InboundConnector>, span: &Range<usize>) -> String {
-    let nth = placed
-        .patterns
-        .iter()
-        .position(|pattern| pattern == span)
-        .unwrap_or_default();
-    let text = match &placed.connector.partner {
-        Partner::SenderDomains(patterns) => patterns.get(nth).map(|pattern| &pattern.text),
-        Partner::ClientIps(networks) => networks.get(nth).map(|network| &network.text),
-    };
-    let text = text.map_or("", |text| &**text);
-    match &*placed.connector.recipient_domains {
-        [] => format!("from `{text}`"),
-        [only] => format!("from `{text}` to `{}`", only.text),
-        [first, ..] => format!("from `{text}` to `{}` and others", first.text),
-    }
-}
-
-fn listed(demand: &OriginDemand) -> &'static str {
-    match (&demand.addresses, &demand.certificate) {
-        (Some(_), Some(_)) => "the addresses and the certificate",
-        (Some(_), None) => "the addresses",
-        (None, _) => "the certificate",
-    }
-}
-
-/// Points out outbound connectors that ask less than a more general one.
-pub(super) fn outbound(connectors: &[Placed<OutboundConnector>], findings: &mut Findings) {
-    let mut domains: DomainTable<At> = DomainTable::default();
-    let patterns = |placed: &'_ Placed<OutboundConnector>| match &placed.connector.scope {
-        Scope::Domains(patterns) if placed.connector.mode.own == Mode::Enforce => patterns.clone(),
-        Scope::Domains(_) | Scope::Rule => Vec::new(),
-    };
-    for (at, placed) in connectors.iter().enumerate() {
-        for pattern in patterns(placed) {
-            domains.slot(&pattern.value).get_or_insert(at);
-        }
-    }
-    for (at, placed) in connectors.iter().enumerate() {
-        let mut told = Vec::new();
-        for (pattern, span) in patterns(placed).iter().zip(&placed.patterns) {
-            let general = domains
-                .parents(&pattern.value)
-                .find(|&&general| general != at);
-            let Some((index, general)) = general.and_then(|&at| Some((at, connectors.get(at)?)))
-            else {
-                continue;
-            };
-            let Some(what) = asks_less(&placed.connector, &general.connector) else {
-                continue;
-            };
-            if told.contains(&index) {
-                continue;
-            }
-            told.push(index);
-            let (name, other) = (&placed.connector.name, &general.connector.name);
-            let message = format!(
-                "for mail to `{}`, `{name}` asks less than `{other}`: {what}",
-                pattern.text
-            );
-            findings.push(
-                Finding::warning("outbound-asks-less", span.clone(), message)
-                    .label(general.name.clone(), format!("`{other}`"))
-                    .help("one connector alone governs: write here, too, what is to hold for this domain"),
-            );
-        }
-    }
-}
-
-/// What the more general connector asks beyond the special one, if it does.
-fn asks_less(special: &OutboundConnector, general: &OutboundConnector) -> Option<String> {
-    let (own, wider) = (&special.require, &general.require);
-    if own.level < wider.level {
-        return Some(format!(
-            "`\"{}\"` instead of `\"{}\"`",
-            own.level.as_str(),
-            wider.level.as_str()
-        ));
-    }
-    let version = |min: &Option<_>| {
-        min.as_ref()
-            .map(|min: &crate::policy::connector::Written<crate::mail::TlsVersion>| min.value)
-    };
-    if let (own, Some(wider)) = (version(&own.min_version), version(&wider.min_version))
-        && own.is_none_or(|own| own < wider)
-    {
-        return Some(match own {
-            Some(own) => format!("{own} instead of {wider}"),
-            None => format!("no lowest version instead of {wider}"),
-        });
-    }
-    (own.certificate.is_none() && wider.certificate.is_some() && own.level == wider.level)
-        .then(|| "no certificate is demanded".to_owned())
-}
+#[cfg(test)]
+mod tests;

@@ -212,6 +212,13 @@ fn wrong_types_say_what_to_write() {
 }
 
 #[test]
+fn a_number_with_a_fraction_is_shown() {
+    let findings = read_all("version = 1.0\n[end]").1;
+    let messages: Vec<_> = findings.iter().map(|finding| &*finding.message).collect();
+    assert_eq!(messages, ["`version` must be a whole number, not `1.0`"]);
+}
+
+#[test]
 fn what_could_not_be_read_is_noted() {
     let text = "version = 1\n[[inbound]]\n[inbound.require]\nTLS = 1\nclient_ips = [1]\n\
                 MinTlsVersion = \"1\"\n[end]";

@@ -1,6 +1,6 @@
 //! Which connectors a new text of a set adds, removes and changes.
 
-use std::{collections::HashMap, fmt};
+use std::{collections::HashMap, fmt, num::NonZeroUsize};
 
 use super::statement::Statement;
 use crate::policy::ConnectorSet;
@@ -25,8 +25,7 @@ pub struct Connectors {
     pub changed: Names,
 }
 
-/// Names of connectors in the order of their file. It is shown with commas, and cut where there
-/// are many.
+/// Names of connectors in the order of their file. All are shown, with commas.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Names(pub Vec<Box<str>>);
 
@@ -37,6 +36,31 @@ impl Difference {
             inbound: Connectors::between(old.inbound(), new.inbound()),
             outbound: Connectors::between(old.outbound(), new.outbound()),
         }
+    }
+
+    /// The same in parts that can be told one by one: at least one, and at most `most` names in
+    /// each list of a part.
+    pub(super) fn parts(&self, most: NonZeroUsize) -> Vec<Self> {
+        let longest = self.lists().map(|names| names.0.len()).into_iter().max();
+        let count = longest.unwrap_or(0).div_ceil(most.get()).max(1);
+        (0..count)
+            .map(|at| Self {
+                inbound: self.inbound.part(at, most),
+                outbound: self.outbound.part(at, most),
+            })
+            .collect()
+    }
+
+    fn lists(&self) -> [&Names; 6] {
+        let Self { inbound, outbound } = self;
+        [
+            &inbound.added,
+            &inbound.removed,
+            &inbound.changed,
+            &outbound.added,
+            &outbound.removed,
+            &outbound.changed,
+        ]
     }
 }
 
@@ -62,22 +86,29 @@ impl Connectors {
             .collect();
         connectors
     }
-}
 
-impl fmt::Display for Names {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, name) in self.0.iter().take(MOST_NAMES).enumerate() {
-            let comma = if at == 0 { "" } else { ", " };
-            write!(f, "{comma}`{name}`")?;
-        }
-        match self.0.len().saturating_sub(MOST_NAMES) {
-            0 => Ok(()),
-            more => write!(f, " and {more} more"),
+    fn part(&self, at: usize, most: NonZeroUsize) -> Self {
+        let part = |names: &Names| {
+            let names = names.0.chunks(most.get()).nth(at);
+            Names(names.unwrap_or_default().to_vec())
+        };
+        Self {
+            added: part(&self.added),
+            removed: part(&self.removed),
+            changed: part(&self.changed),
         }
     }
 }
 
-const MOST_NAMES: usize = 20;
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, name) in self.0.iter().enumerate() {
+            let comma = if at == 0 { "" } else { ", " };
+            write!(f, "{comma}`{name}`")?;
+        }
+        Ok(())
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -175,8 +206,35 @@ require.certificate_names = ["bank.example"]
     }
 
     #[test]
-    fn many_names_are_cut() {
-        let names = Names((0..23).map(|at| at.to_string().into()).collect());
-        assert!(names.to_string().ends_with("`18`, `19` and 3 more"));
+    fn many_names_are_told_in_parts_and_all() {
+        let names = |count: usize| Names((0..count).map(|at| at.to_string().into()).collect());
+        let mut difference = Difference::default();
+        difference.inbound.removed = names(60);
+        difference.outbound.added = names(101);
+        difference.outbound.changed = names(50);
+        let parts = difference.parts(NonZeroUsize::new(50).unwrap());
+        let lengths: Vec<_> = parts
+            .iter()
+            .map(|part| part.lists().map(|names| names.0.len()))
+            .collect();
+        assert_eq!(
+            lengths,
+            [
+                [0, 50, 0, 50, 0, 50],
+                [0, 10, 0, 50, 0, 0],
+                [0, 0, 0, 1, 0, 0]
+            ]
+        );
+        let removed: Vec<_> = parts
+            .iter()
+            .flat_map(|part| part.inbound.removed.0.clone())
+            .collect();
+        assert_eq!(Names(removed), names(60));
+        assert!(names(60).to_string().ends_with("`58`, `59`"));
+        let nothing = Difference::default();
+        assert_eq!(
+            nothing.parts(NonZeroUsize::MIN).as_slice(),
+            [Difference::default()]
+        );
     }
 }

@@ -106,10 +106,9 @@ pub(super) fn entries<'h>(held: impl Iterator<Item = &'h Held>, stale: bool) -> 
         if held.yields.is_some() {
             entry.renamed = held.renamed;
             entry.claims.retain(|claim| {
-                let taken = entries.iter().flat_map(|entry| &entry.claims);
-                !taken
-                    .into_iter()
-                    .any(|other| other.includes(claim) || claim.includes(other))
+                let mut taken = entries.iter().flat_map(|entry| &entry.claims);
+                // Why: the new name took the domains along, for good; it may be retired since.
+                !held.renamed && !taken.any(|other| other.includes(claim) || claim.includes(other))
             });
         }
         entries.push(entry);

@@ -1,6 +1,6 @@
 //! What happens to connector sets, told to the log and the metrics.
 
-use std::{sync::Arc, time::SystemTime};
+use std::{num::NonZeroUsize, sync::Arc, time::SystemTime};
 
 use tracing::{
     field::{DisplayValue, display},
@@ -161,23 +161,27 @@ fn log_loaded(set: &ConnectorSet, old: Option<&ConnectorSet>) {
         );
         return;
     };
-    let difference = Difference::between(old, set);
-    info!(
-        connector_set,
-        old_digest = old.digest(),
-        digest,
-        inbound_added = names(&difference.inbound.added),
-        inbound_removed = names(&difference.inbound.removed),
-        inbound_changed = names(&difference.inbound.changed),
-        outbound_added = names(&difference.outbound.added),
-        outbound_removed = names(&difference.outbound.removed),
-        outbound_changed = names(&difference.outbound.changed),
-        mode = set.mode().as_str(),
-        retired = set.is_retired(),
-        "connector set changed"
-    );
-    let lifted = lifted(old, set);
-    for demand in lifted.iter().take(MOST_LINES) {
+    let parts = Difference::between(old, set).parts(MOST_NAMES);
+    let count = parts.len();
+    for (at, Difference { inbound, outbound }) in parts.iter().enumerate() {
+        info!(
+            connector_set,
+            old_digest = old.digest(),
+            digest,
+            part = (count > 1).then(|| display(format!("{} of {count}", at + 1))),
+            inbound_added = names(&inbound.added),
+            inbound_removed = names(&inbound.removed),
+            inbound_changed = names(&inbound.changed),
+            outbound_added = names(&outbound.added),
+            outbound_removed = names(&outbound.removed),
+            outbound_changed = names(&outbound.changed),
+            mode = set.mode().as_str(),
+            retired = set.is_retired(),
+            "connector set changed"
+        );
+    }
+    // All of them, however many: nowhere else is it said what a text lifted.
+    for demand in lifted(old, set) {
         warn!(
             connector_set,
             digest,
@@ -185,7 +189,6 @@ fn log_loaded(set: &ConnectorSet, old: Option<&ConnectorSet>) {
             "a demand was lifted"
         );
     }
-    log_rest(connector_set, lifted.len());
 }
 
 /// The names, where there are any.
@@ -211,10 +214,7 @@ fn log_problems(connector_set: &str, problems: &[Problem], becomes: &str) {
             "{becomes}"
         );
     }
-    log_rest(connector_set, problems.len());
-}
-
-fn log_rest(connector_set: &str, count: usize) {
+    let count = problems.len();
     if count > MOST_LINES {
         warn!(
             connector_set,
@@ -314,4 +314,7 @@ pub(super) enum News {
     Refused,
 }
 
+/// How many lines the findings of one file take.
 const MOST_LINES: usize = 20;
+/// How many names of connectors one list of an event has.
+const MOST_NAMES: NonZeroUsize = NonZeroUsize::new(50).unwrap();

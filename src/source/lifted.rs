@@ -220,8 +220,10 @@ impl<'a> Lifted<'a> {
             .iter()
             .filter(|old| !new.iter().any(|new| includes(&new.value, &old.value)))
             .collect();
-        if !lost.is_empty() {
-            self.say(format_args!("no longer speaks of {what} {}", texts(lost)));
+        // Where there are many, several sentences name them all.
+        for lost in lost.chunks(MOST_TEXTS) {
+            let lost = texts(lost.iter().copied());
+            self.say(format_args!("no longer speaks of {what} {lost}"));
         }
     }
 
@@ -297,8 +299,9 @@ impl<'a> Lifted<'a> {
 
     fn admits<'w, T: 'w>(&mut self, what: &str, more: impl Iterator<Item = &'w Written<T>>) {
         let more: Vec<_> = more.collect();
-        if !more.is_empty() {
-            self.say(format_args!("accepts {what} {} as well", texts(more)));
+        for more in more.chunks(MOST_TEXTS) {
+            let more = texts(more.iter().copied());
+            self.say(format_args!("accepts {what} {more} as well"));
         }
     }
 }

@@ -1,22 +1,21 @@
 //! Saved edits: in force soon after, however they are saved, and never with a call lost.
 
 use std::{
+    fmt::Write as _,
     fs,
     os::unix::fs::symlink,
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     time::{Duration, Instant},
 };
 
 use postern::{config, rpc::pb};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::task::JoinSet;
 
+use self::load::{History, Load};
 use crate::running::{PATIENCE, Running, block_on, demands_tls, field, plaintext, set_with};
+
+mod load;
 
 /// What an answer of `set` says of its revision.
 async fn revision(running: &Running, set: &str) -> Result<pb::SetRevision, tonic::Status> {
@@ -82,52 +81,15 @@ fn rename_over(file: &Path, text: &str) {
 #[test]
 fn every_way_of_saving_under_load() {
     let first = demands_tls("the first");
-    let running = Arc::new(Running::serve(&[
-        ("default", &first),
-        ("other", &demands_tls("another")),
-    ]));
-    let stop = Arc::new(AtomicBool::new(false));
-    let loaded = Arc::clone(&running);
-    let stopped = Arc::clone(&stop);
-    // Four connections ask all the time; each answer is kept with the time of its question.
-    let load = std::thread::spawn(move || {
-        block_on(async {
-            let mut connections = JoinSet::new();
-            for _ in 0..4 {
-                let mut client = loaded.client().await;
-                let stop = Arc::clone(&stopped);
-                connections.spawn(async move {
-                    let mut answers: Vec<(Instant, String)> = Vec::new();
-                    while !stop.load(Ordering::Relaxed) {
-                        let request = pb::CheckInboundRequest {
-                            connector_set: "default".into(),
-                            ..plaintext()
-                        };
-                        let asked = Instant::now();
-                        let answer = client
-                            .decisions
-                            .check_inbound(request)
-                            .await
-                            .unwrap()
-                            .into_inner();
-                        let digest = answer.revision.unwrap().digest;
-                        if answers.last().is_none_or(|(_, last)| *last != digest) {
-                            answers.push((asked, digest));
-                        }
-                    }
-                    answers
-                });
-            }
-            connections.join_all().await
-        })
-    });
+    let running = Running::serve(&[("default", &first), ("other", &demands_tls("another"))]);
+    let mut history = History::of(&first);
+    let load = Load::begin(&running, &["default"]);
     let file = running.file("default");
-    let mut saved: Vec<(String, Instant)> = vec![(config::digest(&first), Instant::now())];
     let mut save = |how: &str, save: &mut dyn FnMut(&str)| {
         let text = demands_tls(how);
         save(&text);
         until_in_force(&running, "default", &text);
-        saved.push((config::digest(&text), Instant::now()));
+        history.seen(&text);
     };
     save("written in place", &mut |text| {
         fs::write(&file, text).unwrap();
@@ -154,15 +116,7 @@ fn every_way_of_saving_under_load() {
         fs::remove_file(&file).unwrap();
         fs::write(&file, text).unwrap();
     });
-    stop.store(true, Ordering::Relaxed);
-    for answers in load.join().unwrap() {
-        // Each connection saw the revisions one after the other, and none after the next was there.
-        let order: Vec<_> = answers.iter().map(|(_, digest)| digest.clone()).collect();
-        let mut expected: Vec<_> = saved.iter().map(|(digest, _)| digest.clone()).collect();
-        expected.retain(|digest| order.contains(digest));
-        assert_eq!(order, expected, "an old answer came after a new one");
-        assert!(order.len() > 1);
-    }
+    load.end(&[("default", &history)]);
     assert_eq!(
         running.status()["connector_sets"].as_array().unwrap().len(),
         2
@@ -174,16 +128,12 @@ fn a_config_map_is_seen() {
     let folder = TempDir::new().unwrap();
     let connectors = folder.path().join("connectors");
     fs::create_dir(&connectors).unwrap();
-    let publish = |version: &str, texts: &[(&str, &str)]| {
-        fs::create_dir(connectors.join(version)).unwrap();
-        for (name, text) in texts {
-            fs::write(connectors.join(version).join(format!("{name}.toml")), text).unwrap();
-        }
-        symlink(version, connectors.join("..data_tmp")).unwrap();
-        fs::rename(connectors.join("..data_tmp"), connectors.join("..data")).unwrap();
-    };
     let texts = [demands_tls("one"), demands_tls("two")];
-    publish("..2026_one", &[("a", &texts[0]), ("b", &texts[0])]);
+    publish(
+        &connectors,
+        "..2026_one",
+        &[("a", &texts[0]), ("b", &texts[0])],
+    );
     for name in ["a", "b"] {
         symlink(
             format!("..data/{name}.toml"),
@@ -192,18 +142,22 @@ fn a_config_map_is_seen() {
         .unwrap();
     }
     let running = Running::serve_folder(folder, "");
-    publish_again(
-        &running,
+    let mut histories = ["a", "b"].map(|set| (set, History::of(&texts[0])));
+    let load = Load::begin(&running, &["a", "b"]);
+    publish(
+        &running.connectors(),
         "..2026_two",
         &[("a", &texts[1]), ("b", &texts[1])],
     );
-    for set in ["a", "b"] {
+    for (set, history) in &mut histories {
         until_in_force(&running, set, &texts[1]);
+        history.seen(&texts[1]);
     }
+    load.end(&histories.each_ref().map(|(set, history)| (*set, history)));
 }
 
-fn publish_again(running: &Running, version: &str, texts: &[(&str, &str)]) {
-    let connectors = running.connectors();
+/// What Kubernetes does: a folder of its own for each version, and a link that is swapped.
+fn publish(connectors: &Path, version: &str, texts: &[(&str, &str)]) {
     fs::create_dir(connectors.join(version)).unwrap();
     for (name, text) in texts {
         fs::write(connectors.join(version).join(format!("{name}.toml")), text).unwrap();
@@ -226,14 +180,21 @@ fn the_directory_itself_may_be_a_link() {
         symlink(release, running.folder.path().join("next")).unwrap();
         fs::rename(running.folder.path().join("next"), running.connectors()).unwrap();
     };
+    let mut history = History::of(&one);
+    let load = Load::begin(&running, &["default"]);
+    let mut in_force = |text: &str| {
+        until_in_force(&running, "default", text);
+        history.seen(text);
+    };
     swap("release-2");
-    until_in_force(&running, "default", &two);
+    in_force(&two);
     // And what is behind it is still watched.
     let three = demands_tls("three");
     fs::write(running.folder.path().join("release-2/default.toml"), &three).unwrap();
-    until_in_force(&running, "default", &three);
+    in_force(&three);
     swap("release-1");
-    until_in_force(&running, "default", &one);
+    in_force(&one);
+    load.end(&[("default", &history)]);
 }
 
 #[test]
@@ -264,13 +225,22 @@ fn a_broken_edit_changes_nothing_until_it_is_mended() {
 
     // Truncated, then vanished, then unreadable: the same, since the same time.
     fs::write(&file, good.replace("[end]", "")).unwrap();
-    while fault("contoso")["code"] != "end-missing" {}
+    let fault_is = |code: &str| {
+        let begin = Instant::now();
+        while fault("contoso")["code"] != code {
+            assert!(begin.elapsed() < PATIENCE, "{code}: {}", fault("contoso"));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    fault_is("end-missing");
     assert_eq!(fault("contoso")["since"], since);
     fs::remove_file(&file).unwrap();
-    while fault("contoso")["code"] == "end-missing" {}
+    fault_is("file-gone");
     assert_eq!(fault("contoso")["since"], since);
     fs::create_dir(&file).unwrap();
-    stale(&running, "contoso");
+    fault_is("file-unreadable");
+    assert_eq!(fault("contoso")["since"], since);
+    assert!(block_on(revision(&running, "contoso")).unwrap().stale);
     assert_eq!(
         block_on(revision(&running, "contoso")).unwrap().digest,
         config::digest(&good)
@@ -318,12 +288,16 @@ fn many_files_at_once_and_a_new_name() {
         .map(|(name, text)| (name.as_str(), text.as_str()))
         .collect();
     let running = Running::serve(&borrowed);
+    let names: Vec<_> = sets.iter().map(|(name, _)| name.as_str()).collect();
+    let mut histories: Vec<_> = sets.iter().map(|(_, text)| History::of(text)).collect();
+    let load = Load::begin(&running, &names);
     let two = demands_tls("two");
-    for (name, _) in &sets {
+    for name in &names {
         fs::write(running.file(name), &two).unwrap();
     }
-    for (name, _) in &sets {
+    for (name, history) in names.iter().zip(&mut histories) {
         until_in_force(&running, name, &two);
+        history.seen(&two);
     }
     // A set's file gets another name: the new one answers, and takes the domains along.
     let claims = two.replace(
@@ -332,6 +306,7 @@ fn many_files_at_once_and_a_new_name() {
     );
     fs::write(running.file("set-7"), &claims).unwrap();
     until_in_force(&running, "set-7", &claims);
+    histories[7].seen(&claims);
     fs::rename(running.file("set-7"), running.file("renamed")).unwrap();
     until_in_force(&running, "renamed", &claims);
     let chosen = until(&running, "", |revision| {
@@ -344,6 +319,8 @@ fn many_files_at_once_and_a_new_name() {
         pb::SelectedBy::AcceptedDomain
     );
     stale(&running, "set-7");
+    let histories: Vec<_> = names.into_iter().zip(&histories).collect();
+    load.end(&histories);
 }
 
 #[test]
@@ -353,6 +330,10 @@ fn a_hangup_reloads_and_what_changed_is_logged() {
     fs::write(running.file("default"), &new).unwrap();
     running.signal("HUP");
     until_in_force(&running, "default", &new);
+    running.logged(|event| {
+        field(event, "message").and_then(Value::as_str)
+            == Some("reading the connectors, as SIGHUP asks")
+    });
     let loaded = running.logged(|event| {
         field(event, "digest").and_then(Value::as_str) == Some(&config::digest(&new))
             && field(event, "inbound_added").is_some()
@@ -392,6 +373,7 @@ fn a_retired_set_may_go() {
 fn the_only_set_may_get_another_name() {
     let text = demands_tls("one");
     let running = Running::serve(&[("old", &text)]);
+    let load = Load::begin(&running, &["", "old"]);
     fs::rename(running.file("old"), running.file("new")).unwrap();
     let answering = |revision: &Result<pb::SetRevision, tonic::Status>| {
         revision
@@ -400,4 +382,103 @@ fn the_only_set_may_get_another_name() {
     };
     assert!(!until(&running, "", answering).unwrap().stale);
     stale(&running, "old");
+    let history = History::of(&text);
+    load.end(&[("", &history), ("old", &history)]);
+}
+
+#[test]
+fn all_that_a_text_takes_away_is_logged() {
+    let many = partners(60, "tls = \"encrypt\"");
+    let running = Running::serve(&[("default", &many)]);
+    let none = "version = 1\n[end]\n";
+    rename_over(&running.file("default"), none);
+    until_in_force(&running, "default", none);
+    let names: Vec<_> = (0..60).map(|at| format!("`Partner {at}`")).collect();
+    running.logged(|event| {
+        field(event, "lifted").is_some_and(|demand| demand.to_string().contains("`Partner 59`"))
+    });
+    let logged = running.events();
+    let texts = |name: &str| -> Vec<String> {
+        let fields = logged.iter().filter_map(|event| field(event, name));
+        fields
+            .map(|value| value.as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(texts("inbound_removed").join(", "), names.join(", "));
+    assert_eq!(texts("part"), ["1 of 2", "2 of 2"]);
+    let lifted = texts("lifted");
+    assert_eq!(lifted.len(), names.len(), "{lifted:#?}");
+    for (demand, name) in lifted.iter().zip(&names) {
+        assert!(demand.contains(name), "{demand}");
+    }
+}
+
+#[test]
+fn ten_thousand_connectors_come_into_force() {
+    let one = demands_tls("one");
+    let running = Running::serve(&[("default", &one)]);
+    let mut history = History::of(&one);
+    let load = Load::begin(&running, &["default"]);
+    for require in ["tls = \"encrypt\"", "tls_min_version = \"1.2\""] {
+        let many = partners(10_000, require);
+        rename_over(&running.file("default"), &many);
+        until_in_force(&running, "default", &many);
+        history.seen(&many);
+        let request = pb::CheckInboundRequest {
+            mail_from: "ann@partner-9999.example".into(),
+            ..plaintext()
+        };
+        let answer = block_on(async {
+            running
+                .client()
+                .await
+                .decisions
+                .check_inbound(request)
+                .await
+        });
+        let connector = answer.unwrap().into_inner().connector.unwrap();
+        assert_eq!(connector.name, "Partner 9999");
+    }
+    load.end(&[("default", &history)]);
+}
+
+/// A set of so many connectors, each for a domain of its own.
+fn partners(count: usize, require: &str) -> String {
+    let mut text = "version = 1\n".to_owned();
+    for at in 0..count {
+        write!(
+            text,
+            "[[inbound]]\nname = \"Partner {at}\"\n\
+             match.sender_domains = [\"partner-{at}.example\"]\nrequire.{require}\n"
+        )
+        .unwrap();
+    }
+    text + "[end]\n"
+}
+
+#[test]
+fn a_name_given_up_does_not_take_its_domains_back() {
+    let claims = demands_tls("one").replace(
+        "version = 1",
+        "version = 1\naccepted_domains = [\"contoso.com\"]",
+    );
+    let running = Running::serve(&[("old", &claims), ("other", &demands_tls("two"))]);
+    fs::rename(running.file("old"), running.file("new")).unwrap();
+    until(&running, "", |revision| {
+        revision
+            .as_ref()
+            .is_ok_and(|revision| revision.connector_set == "new")
+    })
+    .unwrap();
+    let retired = "version = 1\nretired = true\n[end]\n";
+    fs::write(running.file("new"), retired).unwrap();
+    until(&running, "new", Result::is_err).unwrap_err();
+    fs::remove_file(running.file("new")).unwrap();
+    running.logged(|event| {
+        field(event, "message").is_some_and(|m| m == "retired connector set forgotten")
+    });
+    // Neither by its domain nor as a default does the old name answer; only by its name.
+    let unnamed = block_on(revision(&running, ""));
+    assert!(unnamed.is_err() || unnamed.unwrap().connector_set == "other");
+    assert!(block_on(revision(&running, "old")).unwrap().stale);
 }

@@ -1,6 +1,10 @@
 //! Stopping: what is in flight finishes, and nothing can keep the process from its end.
 
-use std::{io::Read, net::TcpStream, time::Duration};
+use std::{
+    io::{ErrorKind, Read},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
 
 use postern::rpc::pb;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
@@ -85,26 +89,12 @@ fn a_call_in_flight_finishes() {
         let (mut sender, connection) = h2::client::handshake(tcp).await.unwrap();
         let mut driver = tokio::task::JoinSet::new();
         driver.spawn(connection);
-        let request = http::Request::post(format!(
-            "http://{}/postern.v1.PolicyDecisionService/CheckInbound",
-            running.listen
-        ))
-        .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(())
-        .unwrap();
-        let (answer, mut body) = sender.send_request(request, false).unwrap();
+        let (answer, mut body) = sender.send_request(ask(running.listen), false).unwrap();
         // The server knows of the call when it has answered a later one on the same connection.
         ping(&mut sender, running.listen).await;
         running.signal("TERM");
-        running.logged(|event| {
-            field(event, "message").is_some_and(|m| m.as_str() == Some("draining"))
-        });
-        let message = prost::Message::encode_to_vec(&plaintext());
-        let mut frame = vec![0];
-        frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-        frame.extend(message);
-        body.send_data(frame.into(), true).unwrap();
+        draining(&running);
+        body.send_data(frame(&plaintext()), true).unwrap();
         let answer = answer.await.unwrap();
         assert_eq!(answer.status(), 200);
         let mut body = answer.into_body();
@@ -120,6 +110,64 @@ fn a_call_in_flight_finishes() {
         drop((sender, driver));
     });
     assert_eq!(running.end().0.code(), Some(0));
+}
+
+#[test]
+fn nothing_new_begins_while_a_call_is_in_flight() {
+    let mut running = serve(PATIENT);
+    block_on(async {
+        let tcp = tokio::net::TcpStream::connect(running.listen)
+            .await
+            .unwrap();
+        let (mut sender, connection) = h2::client::handshake(tcp).await.unwrap();
+        let mut driver = tokio::task::JoinSet::new();
+        driver.spawn(connection);
+        let (answer, mut body) = sender.send_request(ask(running.listen), false).unwrap();
+        ping(&mut sender, running.listen).await;
+        running.signal("TERM");
+        draining(&running);
+
+        refused(running.listen).await;
+        let away = loop {
+            match sender.send_request(ask(running.listen), true) {
+                Ok(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+                Err(error) => break error,
+            }
+        };
+        assert!(away.is_go_away() && away.is_remote(), "{away:?}");
+        assert_eq!(away.reason(), Some(h2::Reason::NO_ERROR));
+
+        body.send_data(frame(&plaintext()), true).unwrap();
+        assert_eq!(answer.await.unwrap().status(), 200);
+    });
+    assert_eq!(running.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_call_without_end_is_cut() {
+    let mut running = serve(QUICK);
+    block_on(async {
+        let tcp = tokio::net::TcpStream::connect(running.listen)
+            .await
+            .unwrap();
+        let (mut sender, connection) = h2::client::handshake(tcp).await.unwrap();
+        let mut driver = tokio::task::JoinSet::new();
+        driver.spawn(connection);
+        let (answer, _body) = sender.send_request(ask(running.listen), false).unwrap();
+        ping(&mut sender, running.listen).await;
+        running.signal("TERM");
+        let (status, took) = running.end();
+        assert_eq!(status.code(), Some(0));
+        assert!(
+            took >= Duration::from_millis(1500),
+            "it did not wait for the call: {took:?}"
+        );
+        assert!(took < PATIENCE / 2, "{took:?}");
+        answer.await.unwrap_err();
+    });
+    running.logged(|event| {
+        field(event, "message").is_some_and(|m| m == "what was still open at the deadline is cut")
+    });
 }
 
 #[test]
@@ -186,7 +234,10 @@ fn a_second_signal_does_not_wait() {
     let mut running = serve("[shutdown]\ndrain_delay = \"10m\"\ndrain_deadline = \"10m\"\n");
     let _silent = TcpStream::connect(running.listen).unwrap();
     running.signal("INT");
-    while running.page("/readyz").0 != 503 {}
+    let begin = std::time::Instant::now();
+    while running.page("/readyz").0 != 503 {
+        assert!(begin.elapsed() < PATIENCE, "it is still ready");
+    }
     running.signal("INT");
     assert_eq!(running.end().0.code(), Some(0));
 }
@@ -223,8 +274,48 @@ fn question(id: u64) -> pb::CheckStreamRequest {
     pb::CheckStreamRequest { id, question }
 }
 
+/// The head of a call of CheckInbound, whose message comes later.
+fn ask(listen: SocketAddr) -> http::Request<()> {
+    let call = "postern.v1.PolicyDecisionService/CheckInbound";
+    http::Request::post(format!("http://{listen}/{call}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())
+        .unwrap()
+}
+
+/// A message as it goes over the wire.
+fn frame(message: &impl prost::Message) -> bytes::Bytes {
+    let message = message.encode_to_vec();
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend(message);
+    frame.into()
+}
+
+/// Waits until it drains.
+fn draining(running: &Running) {
+    running.logged(|event| field(event, "message").is_some_and(|message| message == "draining"));
+}
+
+/// Connects until that is refused: the listener is closed soon after draining began, which resets
+/// what was about to be accepted.
+async fn refused(listen: SocketAddr) {
+    let refused = async {
+        loop {
+            match tokio::net::TcpStream::connect(listen).await {
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => break,
+                Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, refused)
+        .await
+        .expect("new connections are still accepted");
+}
+
 /// A whole call on the connection, so that all that was sent before has been read.
-async fn ping(sender: &mut h2::client::SendRequest<bytes::Bytes>, listen: std::net::SocketAddr) {
+async fn ping(sender: &mut h2::client::SendRequest<bytes::Bytes>, listen: SocketAddr) {
     let request = http::Request::post(format!("http://{listen}/grpc.health.v1.Health/Check"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")

@@ -166,3 +166,35 @@ fn the_set_as_a_whole() {
     ");
     assert_eq!(said(&old, &old.replace("[\"contoso", "[\"*.contoso")), "");
 }
+
+#[test]
+fn many_values_of_one_connector_are_all_named() {
+    let list = |count: usize, form: &dyn Fn(usize) -> String| {
+        let all: Vec<_> = (0..count).map(|at| format!("\"{}\"", form(at))).collect();
+        all.join(", ")
+    };
+    let domains = |count: usize| {
+        let domains = list(count, &|at| format!("bank-{at}.example"));
+        format!(
+            "[[inbound]]\nname = \"Bank\"\nmatch.sender_domains = [{domains}]\n\
+             require.tls = \"encrypt\"\n"
+        )
+    };
+    let narrower = said(&domains(61), &domains(1));
+    assert_eq!(narrower.lines().count(), 6, "{narrower}");
+    for at in 1..61 {
+        assert!(
+            narrower.contains(&format!("`bank-{at}.example`")),
+            "{narrower}"
+        );
+    }
+    let addresses = |count: usize| {
+        let addresses = list(count, &|at| format!("192.0.2.{}", at * 4));
+        inbound(&format!("require.client_ips = [{addresses}]"))
+    };
+    let wider = said(&addresses(1), &addresses(61));
+    assert_eq!(wider.lines().count(), 6, "{wider}");
+    for at in 1..61 {
+        assert!(wider.contains(&format!("`192.0.2.{}`", at * 4)), "{wider}");
+    }
+}

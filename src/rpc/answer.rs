@@ -13,7 +13,7 @@ use crate::{
     live::Snapshot,
     mail::Domain,
     policy::{
-        self, Catalog, Chosen, Decision, InboundFacts, NotFound, Reason,
+        self, Catalog, Chosen, ConnectorSet, Decision, InboundFacts, NotFound, Reason,
         explain::{Chain, Considered, Explanation},
     },
 };
@@ -34,11 +34,11 @@ pub fn outbound(
     decide_outbound(snapshot, request, |_, _| ())
 }
 
-/// As [`inbound`]; `witness` sees the decision, and the name of the set that gave it.
+/// As [`inbound`]; `witness` sees the decision, and the set that gave it.
 pub(super) fn decide_inbound(
     snapshot: &Snapshot,
     request: &pb::CheckInboundRequest,
-    witness: impl FnOnce(Option<&str>, &Decision<'_>),
+    witness: impl FnOnce(Option<&ConnectorSet>, &Decision<'_>),
 ) -> Result<pb::CheckInboundResponse, Failure> {
     let understood = facts::inbound(request).map_err(Failure::bad_fields)?;
     let choice = Choice::named(&snapshot.catalog, &request.connector_set)?;
@@ -53,15 +53,15 @@ pub(super) fn decide_inbound(
             )
         }
     };
-    witness(chosen.map(name), &decision);
+    witness(chosen.map(|chosen| &*chosen.entry.set), &decision);
     Ok(reply::inbound(decision, chosen.map(Into::into)))
 }
 
-/// As [`outbound`]; `witness` sees the decision, and the name of the set that gave it.
+/// As [`outbound`]; `witness` sees the decision, and the set that gave it.
 pub(super) fn decide_outbound(
     snapshot: &Snapshot,
     request: &pb::CheckOutboundRequest,
-    witness: impl FnOnce(Option<&str>, &Decision<'_>),
+    witness: impl FnOnce(Option<&ConnectorSet>, &Decision<'_>),
 ) -> Result<pb::CheckOutboundResponse, Failure> {
     let understood = facts::outbound(request).map_err(Failure::bad_fields)?;
     let choice = Choice::named(&snapshot.catalog, &request.connector_set)?;
@@ -75,7 +75,7 @@ pub(super) fn decide_outbound(
             )
         }
     };
-    witness(chosen.map(name), &decision);
+    witness(chosen.map(|chosen| &*chosen.entry.set), &decision);
     Ok(reply::outbound(decision, chosen.map(Into::into)))
 }
 

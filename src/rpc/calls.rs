@@ -87,7 +87,7 @@ where
             }
             Ok(match status {
                 Some(status) if lacks_details(&status) => {
-                    Status::from(Failure::from(&status)).into_http()
+                    Status::from(Failure::of_transport(&status)).into_http()
                 }
                 Some(_) | None => response,
             })

@@ -83,6 +83,19 @@ impl Failure {
         Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message)
     }
 
+    /// What the peer is told of a status that the transport made: where a message cannot be read,
+    /// nothing of what the parser says of its own.
+    pub(super) fn of_transport(status: &Status) -> Self {
+        let failure = Self::from(status);
+        match failure.code {
+            Code::Internal => Self {
+                message: MESSAGE_INVALID.into(),
+                ..failure
+            },
+            _ => failure,
+        }
+    }
+
     fn new(code: Code, reason: &'static str, message: &'static str) -> Self {
         Self {
             code,
@@ -161,7 +174,7 @@ impl From<&Status> for Failure {
         let told = details
             .error_info()
             .map(|info| Cow::Owned(info.reason.clone()));
-        let (reason, remedy) = of_transport(status);
+        let (reason, remedy) = reason_of(status);
         let message = match (&told, status.message()) {
             (None, "") => remedy.into(),
             (_, message) => message.to_owned().into(),
@@ -189,7 +202,7 @@ pub(super) fn lacks_details(status: &Status) -> bool {
 }
 
 /// The reason of a status that the transport made, and what it says if it says nothing itself.
-fn of_transport(status: &Status) -> (&'static str, &'static str) {
+fn reason_of(status: &Status) -> (&'static str, &'static str) {
     match status.code() {
         Code::Unimplemented if status.message().is_empty() => (
             "METHOD_UNKNOWN",
@@ -197,7 +210,7 @@ fn of_transport(status: &Status) -> (&'static str, &'static str) {
         ),
         Code::Unimplemented => ("ENCODING_UNKNOWN", "send messages without compression"),
         Code::OutOfRange => ("MESSAGE_TOO_LARGE", "the message is too large"),
-        Code::Internal => ("MESSAGE_INVALID", "the message cannot be read"),
+        Code::Internal => ("MESSAGE_INVALID", MESSAGE_INVALID),
         Code::NotFound => ("SERVICE_UNKNOWN", "there is no such service"),
         Code::DeadlineExceeded | Code::Cancelled => ("DEADLINE_EXCEEDED", "the call was given up"),
         Code::Unavailable => ("UNREACHABLE", "the server cannot be reached"),
@@ -227,6 +240,10 @@ pub(super) const fn code_name(code: Code) -> &'static str {
         Code::Unauthenticated => "UNAUTHENTICATED",
     }
 }
+
+/// What is said of a message that cannot be read.
+const MESSAGE_INVALID: &str =
+    "the request is no message of the contract: compare the client's proto files with it";
 
 /// The domain of every google.rpc.ErrorInfo of this service.
 const DOMAIN: &str = "postern";
@@ -295,5 +312,17 @@ mod tests {
         let large = Failure::from(&Status::out_of_range("decoded message length too large"));
         assert_eq!(large.reason(), "MESSAGE_TOO_LARGE");
         assert_eq!(Failure::from(&Status::data_loss("")).reason(), "TRANSPORT");
+    }
+
+    #[test]
+    fn says_nothing_of_the_parsers_own() {
+        let status = Status::internal("failed to decode Protobuf message: invalid wire type");
+        let unreadable = Failure::of_transport(&status);
+        assert_eq!(
+            (unreadable.reason(), unreadable.message()),
+            ("MESSAGE_INVALID", MESSAGE_INVALID)
+        );
+        let large = Status::out_of_range("decoded message length too large");
+        assert_eq!(Failure::of_transport(&large), Failure::from(&large));
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! Envelope addresses are reduced to their domains, and what a gateway sends is cut.
 
-use crate::{
-    mail::{Recipient, ReversePath},
-    policy::{Decision, Verdict},
-    telemetry::Rpc,
-};
+use std::time::Duration;
 
 use super::pb;
+use crate::{
+    mail::{Recipient, ReversePath},
+    policy::{ConnectorSet, Decision, Verdict},
+    telemetry::Rpc,
+};
 
 /// What an event says of a question.
 #[derive(Clone, Copy, Debug)]
@@ -49,14 +50,21 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// Leaves the event.
-    pub(super) fn decided(self, set: Option<&str>, decision: &Decision<'_>) {
+    /// Leaves the event of a decision by `set`, which took this long.
+    pub(super) fn decided(
+        self,
+        set: Option<&ConnectorSet>,
+        decision: &Decision<'_>,
+        took: Duration,
+    ) {
+        let elapsed_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         // Why a macro: tracing fixes the level of an event where it is written.
         macro_rules! event {
             ($level:ident) => {
                 tracing::$level!(
                     rpc = self.rpc.as_str(),
-                    set,
+                    connector_set = set.map(ConnectorSet::name),
+                    digest = set.map(ConnectorSet::digest),
                     verdict = decision.verdict.as_str(),
                     reason = decision
                         .rejections
@@ -68,6 +76,7 @@ impl<'a> Subject<'a> {
                     client_ip = self.client_ip,
                     host = self.host,
                     correlation_id = self.correlation_id,
+                    elapsed_us,
                     "decided"
                 )
             };

@@ -80,12 +80,14 @@ pub async fn serve(
     }
 }
 
-/// The services of the contract, and reflection in both of its versions.
+/// The services of the contract, and reflection in both of its versions; it knows the details of
+/// errors, too, so that clients that live by it can show them.
 fn services(policy: Policy) -> Result<RoutesBuilder, tonic_reflection::server::Error> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
     };
     let mut routes = Routes::builder();
     routes

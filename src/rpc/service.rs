@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     live::{Live, Snapshot},
+    policy::ConnectorSet,
     telemetry::{Metrics, Rpc},
 };
 
@@ -51,8 +52,10 @@ impl Policy {
         let started = Instant::now();
         self.answer(rpc, |snapshot| {
             answer::decide_inbound(snapshot, request, |set, decision| {
-                self.metrics.decided(rpc, set, decision, started.elapsed());
-                Subject::inbound(rpc, request).decided(set, decision);
+                let took = started.elapsed();
+                self.metrics
+                    .decided(rpc, set.map(ConnectorSet::name), decision, took);
+                Subject::inbound(rpc, request).decided(set, decision, took);
             })
         })
     }
@@ -65,8 +68,10 @@ impl Policy {
         let started = Instant::now();
         self.answer(rpc, |snapshot| {
             answer::decide_outbound(snapshot, request, |set, decision| {
-                self.metrics.decided(rpc, set, decision, started.elapsed());
-                Subject::outbound(rpc, request).decided(set, decision);
+                let took = started.elapsed();
+                self.metrics
+                    .decided(rpc, set.map(ConnectorSet::name), decision, took);
+                Subject::outbound(rpc, request).decided(set, decision, took);
             })
         })
     }
@@ -165,5 +170,27 @@ impl PolicyExplanationService for Policy {
         Ok(self
             .answer(Rpc::ExplainOutbound, explain)
             .map(Response::new)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::policy::Catalog;
+
+    #[test]
+    fn a_panic_fails_its_question_alone() {
+        let empty = Snapshot {
+            catalog: Catalog::new(Vec::new(), None),
+            status: BTreeMap::new(),
+            directory_fault: None,
+        };
+        let live = Arc::new(Live::new(empty));
+        let policy = Policy::new(live, Metrics::new(), CancellationToken::new());
+        let broken: Result<(), _> = policy.answer(Rpc::CheckInbound, |_| panic!("a bug"));
+        assert_eq!(broken, Err(Failure::internal()));
+        assert_eq!(policy.answer(Rpc::CheckInbound, |_| Ok(7)), Ok(7));
     }
 }

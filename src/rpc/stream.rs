@@ -92,7 +92,7 @@ impl Stream for Answers {
                 Poll::Ready(Some(Ok(self.policy.answer_in_stream(question))))
             }
             Poll::Ready(Some(Err(status))) => {
-                Poll::Ready(Some(Err(self.fail(Failure::from(&status)))))
+                Poll::Ready(Some(Err(self.fail(Failure::of_transport(&status)))))
             }
         }
     }
@@ -108,3 +108,70 @@ impl std::fmt::Debug for Answers {
 
 /// How many questions of a stream may be in work.
 const BATCH: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeMap,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        task::{Wake, Waker},
+    };
+
+    use tonic::codec::Codec;
+
+    use super::*;
+    use crate::{
+        live::{Live, Snapshot},
+        policy::Catalog,
+        telemetry::{Metrics, Rpc},
+    };
+
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A stream whose questions, all of one id and without a body, have come already.
+    fn answers(questions: usize) -> Answers {
+        let empty = Snapshot {
+            catalog: Catalog::new(Vec::new(), None),
+            status: BTreeMap::new(),
+            directory_fault: None,
+        };
+        let (metrics, drain) = (Metrics::new(), CancellationToken::new());
+        let call = metrics.call(Rpc::CheckStream);
+        let policy = Policy::new(Arc::new(Live::new(empty)), metrics, drain.clone());
+        let mut codec = tonic_prost::ProstCodec::<pb::CheckStreamResponse, _>::default();
+        let frames = "\0\0\0\0\x02\x08\x07".repeat(questions);
+        let questions = Streaming::new_request(codec.decoder(), frames, None, None);
+        Answers::new(policy, questions, drain, call)
+    }
+
+    #[test]
+    fn lets_the_transport_take_each_batch() {
+        let woken = Arc::new(Woken::default());
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        let mut answers = answers(BATCH + 1);
+        for _ in 0..BATCH {
+            match Pin::new(&mut answers).poll_next(&mut context) {
+                Poll::Ready(Some(Ok(answer))) => assert_eq!(answer.id, 7),
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(!woken.0.load(Ordering::Relaxed));
+        assert!(Pin::new(&mut answers).poll_next(&mut context).is_pending());
+        assert!(woken.0.load(Ordering::Relaxed));
+        let last = Pin::new(&mut answers).poll_next(&mut context);
+        assert!(matches!(last, Poll::Ready(Some(Ok(_)))), "{last:?}");
+        let end = Pin::new(&mut answers).poll_next(&mut context);
+        assert!(matches!(end, Poll::Ready(None)), "{end:?}");
+    }
+}

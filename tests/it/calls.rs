@@ -164,6 +164,58 @@ fn every_error_says_why() {
 }
 
 #[test]
+fn grpcurl_shows_why() {
+    let running = serve();
+    let call = "postern.v1.PolicyDecisionService/CheckInbound";
+    let output = grpcurl(&running, &["-format-error", "-d", "{}", call]);
+    assert!(!output.status.success(), "{output:?}");
+    let status: serde_json::Value = serde_json::from_slice(&output.stderr)
+        .unwrap_or_else(|error| panic!("{error}: {output:?}"));
+    let details = status["details"].as_array().unwrap();
+    let detail = |name: &str| {
+        let url = format!("type.googleapis.com/google.rpc.{name}");
+        let found = details.iter().find(|detail| detail["@type"] == url);
+        found.unwrap_or_else(|| panic!("{status}"))
+    };
+    assert_eq!(detail("ErrorInfo")["reason"], "FACT_INVALID", "{status}");
+    assert_eq!(detail("ErrorInfo")["domain"], "postern");
+    let violation = &detail("BadRequest")["fieldViolations"][0];
+    assert_eq!(violation["field"], "client_ip", "{status}");
+}
+
+#[test]
+fn what_is_no_message_is_told_in_words_of_our_own() {
+    let running = serve();
+    block_on(async {
+        // A number stands where an inbound question has a text.
+        let channel = endpoint(&running).connect().await.unwrap();
+        let mut wrong = tonic::client::Grpc::new(channel);
+        wrong.ready().await.unwrap();
+        let status = wrong
+            .unary::<_, pb::CheckInboundResponse, _>(
+                tonic::Request::new(pb::CheckStreamRequest {
+                    id: 7,
+                    question: None,
+                }),
+                http::uri::PathAndQuery::from_static(
+                    "/postern.v1.PolicyDecisionService/CheckInbound",
+                ),
+                tonic_prost::ProstCodec::default(),
+            )
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (status.code(), reason(&status).as_str()),
+            (Code::Internal, "MESSAGE_INVALID")
+        );
+        assert_eq!(
+            status.message(),
+            "the request is no message of the contract: compare the client's proto files with it"
+        );
+    });
+}
+
+#[test]
 fn a_stream_of_100_000_questions() {
     const QUESTIONS: u64 = 100_000;
     let running = serve();
@@ -372,6 +424,10 @@ fn the_log_shows_no_local_part() {
     let event =
         running.logged(|event| field(event, "correlation_id").is_some_and(|id| id == "4F2A"));
     assert_eq!(field(&event, "mail_from").unwrap(), "contosobank.com");
+    assert_eq!(field(&event, "connector_set").unwrap(), "default");
+    let digest = &running.status()["connector_sets"][0]["digest"];
+    assert_eq!(field(&event, "digest").unwrap(), digest);
+    assert!(field(&event, "elapsed_us").unwrap().is_u64(), "{event}");
     running
         .logged(|event| field(event, "reason").is_some_and(|reason| reason == "MAIL_FROM_INVALID"));
     for event in running.events() {

@@ -161,7 +161,7 @@ fn the_witness_sees_the_decision_and_its_set() {
     let mut seen = Vec::new();
     let request = receiving("", "a@bank.example", "b@contoso.com");
     let response = decide_inbound(&both(), &request, |set, decision| {
-        seen.push((set.map(ToOwned::to_owned), decision.verdict));
+        seen.push((set.map(|set| set.name().to_owned()), decision.verdict));
     });
     assert_eq!(response.unwrap().verdict(), pb::Verdict::Reject);
     assert_eq!(

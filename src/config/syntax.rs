@@ -144,7 +144,7 @@ fn explain(text: &str, fault: Fault<'_>) -> Finding {
     };
     let (message, help) = match kind(message) {
         "duplicate key" => (
-            format!("`{found}` stands twice in the same table"),
+            format!("`{}` stands twice in the same table", shown(found)),
             if text.contains("bound]]") {
                 "keep one of the two; what is for another connector comes after its own \
                  `[[inbound]]` or `[[outbound]]`"

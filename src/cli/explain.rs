@@ -218,8 +218,8 @@ set answers, the connectors have errors, the server cannot be asked), 4 deferred
 const OUTBOUND_EXAMPLES: &str = "\
 Examples:
   postern explain outbound --rcpt-to ann@contosobank.com --mail-from bob@contoso.com
-  postern explain outbound --rcpt-to ann@contosobank.com --host mx.contosobank.com \\
-      --tls TLSv1.3 --cert-name mx.contosobank.com --cert-trust trusted
+  postern explain outbound --rcpt-to ann@contosobank.com --host mail.contosobank.com \\
+      --tls TLSv1.3 --cert-name mail.contosobank.com --cert-trust trusted
   postern explain outbound --rcpt-to ann@contosobank.com --rule-connector \"Through the archive\"
   postern explain outbound --facts deferred.json --server http://127.0.0.1:50051
 

@@ -120,7 +120,7 @@ inherit differently.
 
 Examples:
   postern list
-  postern list --set contoso --format json
+  postern list --set default --format json
   postern list --covers contosobank.com
   postern list --covers 203.0.113.7 --server http://127.0.0.1:50051
 

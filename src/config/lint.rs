@@ -72,12 +72,16 @@ fn accepts_everything(checked: &Checked, raw: &RawSet, findings: &mut Findings) 
             "the whole set is in report",
             "remove `mode` once the reports are good",
         ),
-        _ if checked.inbound.is_empty() && checked.outbound.is_empty() => (
-            version,
-            "it has no connectors",
-            "write an `[[inbound]]` connector, or `retired = true` if the set is to go",
-        ),
-        _ => {
+        (Some(_) | None, Mode::Enforce) | (None, Mode::Off | Mode::Report)
+            if checked.inbound.is_empty() && checked.outbound.is_empty() =>
+        {
+            (
+                version,
+                "it has no connectors",
+                "write an `[[inbound]]` connector, or `retired = true` if the set is to go",
+            )
+        }
+        (Some(_) | None, Mode::Enforce) | (None, Mode::Off | Mode::Report) => {
             let first = checked.inbound.first().map(|placed| &placed.name);
             let first = first.or(checked.outbound.first().map(|placed| &placed.name));
             let all_in_force = checked
@@ -110,8 +114,8 @@ fn lock(placed: &Placed<InboundConnector>) -> Option<&OriginDemand> {
         .iter()
         .any(|pattern| pattern.value == DomainPattern::Any);
     match &placed.connector.require.origin {
-        Some(Origin::Restricted(demand)) if everything => Some(demand),
-        _ => None,
+        Some(Origin::Restricted(demand)) => everything.then_some(demand),
+        Some(Origin::Unrestricted) | None => None,
     }
 }
 

@@ -83,78 +83,81 @@ pub(super) fn codes(reason: Reason, inbound: bool, action: Action) -> (u16, &'st
     }
 }
 
+/// What is said of the reason, with what was seen.
 fn default_text(unmet: &Unmet<'_>, audience: Audience) -> Cow<'static, str> {
-    let inbound = audience != Audience::OurSender;
-    match (unmet.reason, unmet.seen) {
-        (Reason::TlsVersionTooLow, Seen::Version { minimum, tls }) => {
-            let mut text = format!("{} or later is required", minimum.value.phrase());
+    let said = fixed_text(unmet.reason, audience);
+    match unmet.seen {
+        Seen::Plaintext => said.into(),
+        Seen::Version { minimum, tls } => {
+            let mut text = format!("{} {said}", minimum.value.phrase());
             if tls.version != TlsVersion::Unknown {
-                let whose = if inbound {
-                    "this session"
-                } else {
-                    "the next hop"
+                let whose = match audience {
+                    Audience::SendingDomain | Audience::SendingAddress => "this session",
+                    Audience::OurSender => "the next hop",
                 };
                 let _ = write!(text, ", {whose} has {}", tls.version);
             }
             text.into()
         }
-        (Reason::CertificateUntrusted, Seen::Certificate { tls, .. }) => {
-            let certificate = certificate(tls);
-            let whose = if inbound {
-                "the client certificate"
-            } else {
-                "the certificate of the next hop"
-            };
-            let what = match certificate
-                .map(|certificate| (certificate.unreadable, certificate.trust))
-            {
-                Some((true, _)) => "cannot be read",
-                Some((_, Trust::WrongPurpose)) if inbound => "is not for TLS client authentication",
-                Some((_, Trust::WrongPurpose)) => "is not for TLS server authentication",
-                _ => "is not from a trusted authority",
-            };
-            format!("{whose} {what}").into()
-        }
-        (Reason::CertificateNameMismatch, Seen::Certificate { tls, .. }) => {
-            let Some(name) = certificate(tls).and_then(first_name) else {
-                return fixed_text(unmet.reason, audience).into();
-            };
-            match audience {
-                Audience::SendingDomain => {
-                    format!("the client certificate for {name} is not one of the sending domain")
-                }
-                Audience::SendingAddress => {
-                    format!("the client certificate is for {name}, which is not the name required")
-                }
-                Audience::OurSender => format!(
-                    "the certificate of the next hop is for {name}, which is not the name required"
-                ),
-            }
-            .into()
-        }
-        (Reason::ClientIpNotAllowed, Seen::Address { client_ip, .. }) => {
-            let whose = match audience {
-                Audience::SendingDomain => "mail from this domain",
-                Audience::SendingAddress | Audience::OurSender => "mail",
-            };
-            format!("{whose} is not accepted from {}", literal(client_ip)).into()
-        }
-        (Reason::HostNotAllowed, Seen::Host { session, .. }) => {
-            format!("{} is not a next hop for this destination", session.host).into()
-        }
-        (reason, _) => fixed_text(reason, audience).into(),
+        Seen::Certificate { tls, .. } => certificate(tls)
+            .and_then(|certificate| certificate_text(unmet.reason, certificate, audience))
+            .map_or(said.into(), Cow::Owned),
+        Seen::Address { client_ip, .. } => format!("{said} from {}", literal(client_ip)).into(),
+        Seen::Host { session, .. } => format!("{} {said}", session.host).into(),
     }
 }
 
-/// The default text of a reason that needs nothing of the session.
+/// What is said of the certificate seen, where that is more than the reason alone says.
+fn certificate_text(
+    reason: Reason,
+    certificate: &CertificateFacts<'_>,
+    audience: Audience,
+) -> Option<String> {
+    if reason == Reason::CertificateNameMismatch {
+        let name = first_name(certificate)?;
+        return Some(match audience {
+            Audience::SendingDomain => {
+                format!("the client certificate for {name} is not one of the sending domain")
+            }
+            Audience::SendingAddress => {
+                format!("the client certificate is for {name}, which is not the name required")
+            }
+            Audience::OurSender => format!(
+                "the certificate of the next hop is for {name}, which is not the name required"
+            ),
+        });
+    }
+    if reason != Reason::CertificateUntrusted {
+        return None;
+    }
+    let (whose, use_of_it) = match audience {
+        Audience::SendingDomain | Audience::SendingAddress => {
+            ("the client certificate", "TLS client authentication")
+        }
+        Audience::OurSender => (
+            "the certificate of the next hop",
+            "TLS server authentication",
+        ),
+    };
+    match (certificate.unreadable, certificate.trust) {
+        (true, _) => Some(format!("{whose} cannot be read")),
+        (false, Trust::WrongPurpose) => Some(format!("{whose} is not for {use_of_it}")),
+        (false, Trust::Unknown | Trust::Untrusted | Trust::Expired | Trust::Trusted) => None,
+    }
+}
+
+/// What a reply says of a reason. Of a version, an address or a host it is the part to which
+/// [`default_text`] adds what was seen.
 pub(super) fn fixed_text(reason: Reason, audience: Audience) -> &'static str {
     use Audience::{OurSender, SendingAddress, SendingDomain};
     match (reason, audience) {
         (Reason::TlsRequired, OurSender) => {
             "TLS is required for this destination, the next hop has none"
         }
-        (Reason::TlsRequired, _) => "Must issue a STARTTLS command first",
-        (Reason::TlsVersionTooLow, _) => "a later version of TLS is required",
+        (Reason::TlsRequired, SendingDomain | SendingAddress) => {
+            "Must issue a STARTTLS command first"
+        }
+        (Reason::TlsVersionTooLow, _) => "or later is required",
         (Reason::CertificateRequired, SendingDomain) => {
             "a client certificate of the sending domain is required"
         }
@@ -163,11 +166,13 @@ pub(super) fn fixed_text(reason: Reason, audience: Audience) -> &'static str {
         (Reason::CertificateExpired, OurSender) => {
             "the certificate of the next hop has expired or is not yet valid"
         }
-        (Reason::CertificateExpired, _) => "the client certificate has expired or is not yet valid",
+        (Reason::CertificateExpired, SendingDomain | SendingAddress) => {
+            "the client certificate has expired or is not yet valid"
+        }
         (Reason::CertificateUntrusted, OurSender) => {
             "the certificate of the next hop is not from a trusted authority"
         }
-        (Reason::CertificateUntrusted, _) => {
+        (Reason::CertificateUntrusted, SendingDomain | SendingAddress) => {
             "the client certificate is not from a trusted authority"
         }
         (Reason::CertificateNameMismatch, SendingDomain) => {
@@ -188,8 +193,9 @@ pub(super) fn fixed_text(reason: Reason, audience: Audience) -> &'static str {
         (Reason::CertificateFingerprintMismatch, OurSender) => {
             "the certificate of the next hop is not the one agreed upon"
         }
-        (Reason::ClientIpNotAllowed, _) => "mail is not accepted from this address",
-        (Reason::HostNotAllowed, _) => "this is not a next hop for this destination",
+        (Reason::ClientIpNotAllowed, SendingDomain) => "mail from this domain is not accepted",
+        (Reason::ClientIpNotAllowed, SendingAddress | OurSender) => "mail is not accepted",
+        (Reason::HostNotAllowed, _) => "is not a next hop for this destination",
         (Reason::RuleConnectorNotFound, _) => {
             "the route for this message is not configured, it is kept for a retry"
         }
@@ -333,7 +339,16 @@ fn certificate_seen(
                 }
             }
         }
-        _ => {
+        Reason::CertificateExpired
+        | Reason::CertificateUntrusted
+        | Reason::CertificateRequired
+        | Reason::TlsRequired
+        | Reason::TlsVersionTooLow
+        | Reason::ClientIpNotAllowed
+        | Reason::HostNotAllowed
+        | Reason::RuleConnectorNotFound
+        | Reason::MailFromInvalid
+        | Reason::RcptToInvalid => {
             text.push_str(match (certificate.unreadable, certificate.trust) {
                 (true, _) => "the one sent in DER cannot be read",
                 (_, Trust::Expired) => "the one presented has expired or is not yet valid",

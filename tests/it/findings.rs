@@ -14,6 +14,7 @@ use postern::config::{
     render::carets,
     settings::Settings,
 };
+use tempfile::TempDir;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -171,6 +172,85 @@ fn the_reference_has_every_code_and_no_other() {
         unknown.is_empty(),
         "docs/findings.md has {unknown:?}, which nothing gives"
     );
+}
+
+#[test]
+fn what_is_wrong_with_the_folder_and_its_files() {
+    const GOOD: &str = "version = 1\n[[inbound]]\nname = \"Contoso\"\n\
+        match.sender_domains = [\"contoso.com\"]\nrequire.tls = \"encrypt\"\n[end]\n";
+    const RETIRED: &str = "version = 1\nretired = true\n[end]\n";
+    const SETTINGS: &str = "version = 1\n[connectors]\ndefault_set = \"nowhere\"\n";
+    let mut codes = BTreeSet::new();
+    let mut names = BTreeSet::new();
+    let mut see = |name: &str, settings: Option<&str>, make: &dyn Fn(&Path)| {
+        let folder = TempDir::new().unwrap();
+        let connectors = folder.path().join("connectors");
+        fs::create_dir(&connectors).unwrap();
+        make(&connectors);
+        let settings = settings.unwrap_or("version = 1\n");
+        fs::write(folder.path().join("postern.toml"), settings).unwrap();
+        let mut check = crate::running::postern();
+        // From within, as the length of a path would tell where lines break.
+        check
+            .current_dir(folder.path())
+            .args(["check", "--color", "never"]);
+        check.args(["--config", "postern.toml", "--connectors", "connectors"]);
+        let said = check.output().unwrap();
+        assert_eq!(said.status.code(), Some(1), "{name}: {said:?}");
+        let said = [said.stdout, said.stderr].map(|said| String::from_utf8(said).unwrap());
+        let said = said.concat();
+        let code = name.split(' ').next().unwrap();
+        assert!(said.starts_with(code), "{name}: {said}");
+        codes.insert(code.to_owned());
+        let name = name.replace(' ', "-");
+        snapshot("source", &name, &said);
+        names.insert(format!("{name}.snap"));
+    };
+    let write = |folder: &Path, name: &str, octets: &[u8]| {
+        fs::write(folder.join(name), octets).unwrap();
+    };
+    see("directory-empty", None, &|_| {});
+    see("directory-missing", None, &|folder| {
+        fs::remove_dir(folder).unwrap();
+    });
+    see("directory-missing file", None, &|folder| {
+        fs::remove_dir(folder).unwrap();
+        fs::write(folder, "").unwrap();
+    });
+    see("directory-retired", None, &|folder| {
+        write(folder, "old.toml", RETIRED.as_bytes());
+    });
+    see("default-set-unknown", Some(SETTINGS), &|folder| {
+        write(folder, "contoso.toml", GOOD.as_bytes());
+    });
+    see("default-set-unknown retired", Some(SETTINGS), &|folder| {
+        write(folder, "contoso.toml", GOOD.as_bytes());
+        write(folder, "nowhere.toml", RETIRED.as_bytes());
+    });
+    see("file-name", None, &|folder| {
+        write(folder, "contoso.toml", GOOD.as_bytes());
+        write(folder, "Fabrikam.toml", GOOD.as_bytes());
+    });
+    see("file-not-utf8", None, &|folder| {
+        write(folder, "contoso.toml", b"version = 1\n# caf\xe9\n[end]\n");
+    });
+    see("file-too-large", None, &|folder| {
+        let file = fs::File::create(folder.join("contoso.toml")).unwrap();
+        file.set_len((64 << 20) + 1).unwrap();
+    });
+    see("file-unreadable", None, &|folder| {
+        fs::create_dir(folder.join("contoso.toml")).unwrap();
+    });
+    see("file-unreadable link", None, &|folder| {
+        std::os::unix::fs::symlink("nowhere", folder.join("contoso.toml")).unwrap();
+    });
+    let shown = paths(&Path::new(ROOT).join("tests/it/snapshots/source")).into_iter();
+    let shown = shown.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
+    assert_eq!(names, shown.collect());
+    // Causes that a test cannot bring about at will, or that come of what was in force before.
+    let elsewhere = ["directory-unreadable", "file-changing", "file-gone"];
+    codes.extend(elsewhere.map(str::to_owned));
+    assert_eq!(codes, codes_in(&Path::new(ROOT).join("src/source")));
 }
 
 #[test]

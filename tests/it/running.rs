@@ -6,7 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Condvar, Mutex},
+    sync::{Arc, Condvar},
     time::{Duration, Instant},
 };
 
@@ -28,8 +28,12 @@ pub(crate) struct Running {
 
 /// The events of the log, as they come.
 #[derive(Default)]
+#[expect(
+    clippy::disallowed_types,
+    reason = "a thread of the test reads the log"
+)]
 struct Log {
-    events: Mutex<Vec<Value>>,
+    events: std::sync::Mutex<Vec<Value>>,
     more: Condvar,
 }
 

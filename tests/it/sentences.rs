@@ -14,6 +14,7 @@ use postern::{
 };
 
 const PIN: &str = "7DD5AB8C0F4E5B6A7988A7B6C5D4E3F201122334455667788990AABBCCDDEEFF";
+const OTHER_PIN: &str = "0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF0123456789ABCDEF";
 
 /// What is seen of a session in one of the scenes.
 #[derive(Clone, Copy)]
@@ -80,13 +81,14 @@ fn scenes() -> Vec<(String, Seen)> {
             .join(", ")
     );
     let pins = format!("certificate_fingerprints = [\"{PIN}\"]");
+    let two_pins = format!("certificate_fingerprints = [\"{PIN}\", \"{OTHER_PIN}\"]");
     let both = format!("{names}\n{pins}");
     let minimum = "tls_min_version = \"TLSv1.2\"".to_owned();
     let mut scenes = vec![("tls = \"encrypt\"".to_owned(), Seen::Plaintext)];
     for version in ["TLSv1.1", "SSLv3", "TLS9", ""] {
         scenes.push((minimum.clone(), Seen::Version(version)));
     }
-    for require in [&names, &many, &pins, &both] {
+    for require in [&names, &many, &pins, &two_pins, &both] {
         scenes.push((require.clone(), Seen::NoCertificate));
     }
     scenes.push((names.clone(), Seen::Unavailable));
@@ -114,6 +116,7 @@ fn scenes() -> Vec<(String, Seen)> {
     for (own, key) in [(true, true), (true, false), (false, true), (false, false)] {
         scenes.push((pins.clone(), Seen::Fingerprints(own, key)));
     }
+    scenes.push((two_pins, Seen::Fingerprints(true, true)));
     scenes
 }
 
@@ -161,17 +164,16 @@ fn inbound(
 fn inbound_sentences() {
     let mut out = String::new();
     let domain = "sender_domains = [\"contosobank.com\"]";
-    for (require, seen) in scenes() {
-        inbound(
-            &mut out,
-            domain,
-            &require,
-            "192.0.2.1",
-            "ann@contosobank.com",
-            seen,
-        );
-    }
     let address = "client_ips = [\"192.0.2.0/24\"]";
+    for (matched, mail_from) in [
+        (domain, "ann@contosobank.com"),
+        (address, "ann@fabrikam.com"),
+    ] {
+        let _ = writeln!(out, "=== {matched}\n");
+        for (require, seen) in scenes() {
+            inbound(&mut out, matched, &require, "192.0.2.1", mail_from, seen);
+        }
+    }
     let networks = "client_ips = [\"203.0.113.0/24\", \"2001:db8:7::/48\"]";
     inbound(
         &mut out,
@@ -204,24 +206,6 @@ fn inbound_sentences() {
         "192.0.2.1",
         "ann@fabrikam.com",
         Seen::Plaintext,
-    );
-    let names = "certificate_names = [\"*.contosobank.com\"]";
-    inbound(
-        &mut out,
-        address,
-        names,
-        "192.0.2.1",
-        "ann@fabrikam.com",
-        Seen::NoCertificate,
-    );
-    let other = Seen::Certificate(Trust::Trusted, &["mx.fabrikam.com"]);
-    inbound(
-        &mut out,
-        address,
-        names,
-        "192.0.2.1",
-        "ann@fabrikam.com",
-        other,
     );
     let either = format!(
         "{networks}\ncertificate_names = [\"*.contosobank.com\"]\norigin = \"address-or-certificate\""
@@ -293,8 +277,17 @@ fn outbound_sentences() {
             ];
             seen.map(|seen| (require.clone(), seen))
         });
-    for (require, seen) in scenes().into_iter().chain(trusted) {
-        let level = if require.contains("certificate_") {
+    let encrypt = [
+        Seen::Plaintext,
+        Seen::NoCertificate,
+        Seen::Fingerprints(true, true),
+    ]
+    .map(|seen| {
+        let require = format!("tls = \"encrypt\"\ncertificate_fingerprints = [\"{PIN}\"]");
+        (require, seen)
+    });
+    for (require, seen) in scenes().into_iter().chain(trusted).chain(encrypt) {
+        let level = if require.starts_with("certificate_") {
             "tls = \"domain\"\n"
         } else {
             ""

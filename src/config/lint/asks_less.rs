@@ -83,6 +83,8 @@ fn asks_less(special: &OutboundConnector, general: &OutboundConnector) -> Option
     (own.certificate.is_none() && wider.certificate.is_some()).then(|| match own.level {
         // Why: it takes whatever certificate a trusted authority gave, and the other one takes but these.
         TlsLevel::Trusted => "any trusted certificate instead of a listed one".to_owned(),
-        _ => "no certificate is demanded".to_owned(),
+        TlsLevel::Opportunistic | TlsLevel::Encrypt | TlsLevel::Domain => {
+            "no certificate is demanded".to_owned()
+        }
     })
 }

@@ -77,7 +77,7 @@ impl Kind {
     pub(super) fn takes_of(self, asked: Asked, own: &InboundRequirement) -> bool {
         match (asked, &own.min_version) {
             (Asked::AtLeast(least), Some(own)) => own.value < least,
-            _ => self.could_take(own),
+            (Asked::AtLeast(_), None) | (Asked::Something, _) => self.could_take(own),
         }
     }
 
@@ -136,7 +136,9 @@ impl Taking<'_> {
                     let help = replaced(&whose, [name, other], own, wider);
                     warning("demand-replaced", span, message, help)
                 }
-                _ => return,
+                (Some(Origin::Restricted(_) | Origin::Unrestricted), None)
+                | (Some(_) | None, Some(Origin::Unrestricted))
+                | (None, Some(Origin::Restricted(_)) | None) => return,
             },
         };
         findings.push(

@@ -91,9 +91,10 @@ impl<'a> Subject<'a> {
 /// The domain of an envelope sender, or what stands for it.
 fn sender(text: &str) -> String {
     match ReversePath::parse(text) {
+        Ok(ReversePath::Null) => "<>".into(),
         Ok(path) => path
             .domain()
-            .map_or_else(|| "<>".into(), ToString::to_string),
+            .map_or_else(|| NO_DOMAIN.into(), ToString::to_string),
         Err(_) => "malformed".into(),
     }
 }
@@ -103,7 +104,7 @@ fn recipient(text: &str) -> String {
     match Recipient::parse_or_domain(text) {
         Ok(recipient) => recipient
             .domain()
-            .map_or_else(|| "<>".into(), ToString::to_string),
+            .map_or_else(|| NO_DOMAIN.into(), ToString::to_string),
         Err(_) if text.is_empty() => String::new(),
         Err(_) => "malformed".into(),
     }
@@ -114,6 +115,9 @@ fn kept(text: &str) -> Option<&str> {
     text.get(..text.floor_char_boundary(KEPT_OCTETS))
         .filter(|kept| !kept.is_empty())
 }
+
+/// What stands for an address literal, and for `postmaster` by itself.
+const NO_DOMAIN: &str = "no domain";
 
 /// How much is kept of a text that a gateway sends.
 const KEPT_OCTETS: usize = 256;
@@ -136,7 +140,8 @@ mod tests {
     #[test]
     fn shows_no_local_part() {
         assert_eq!(sender("secret@Contoso.com"), "contoso.com");
-        assert_eq!(sender("secret@[192.0.2.1]"), "<>");
+        assert_eq!(sender("secret@[192.0.2.1]"), "no domain");
+        assert_eq!(sender("<>"), "<>");
         assert_eq!(sender("secret"), "malformed");
         assert_eq!(recipient("secret@Contoso.com"), "contoso.com");
         assert_eq!(recipient("secret@"), "malformed");

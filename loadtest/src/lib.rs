@@ -5,6 +5,7 @@
 //! client networks, 10 by domain for some recipients, and 15 are for mail that goes out.
 
 mod names;
+pub mod noop;
 mod questions;
 mod random;
 mod sets;

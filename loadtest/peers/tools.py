@@ -26,11 +26,15 @@ CERBOS = "cerbos@0.51.0"
 class Tools:
     """Where each program is, and why some are not there."""
 
+    may_install: bool
     found: dict[str, str] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
     def install(self, name: str, path: Path, command: list[str], folder: Path = ROOT) -> None:
         """Finds a program, or installs it by a command."""
+        if not path.exists() and not self.may_install:
+            self.missing[name] = f"not installed, and left so: {' '.join(command)}"
+            return
         if not path.exists():
             print(f"installing {name} ...", flush=True)
             error = run(command, folder)
@@ -54,7 +58,8 @@ def run(command: list[str], folder: Path) -> str:
 
 def h2load(tools: Tools) -> None:
     """Finds h2load and nghttp, which come together."""
-    if shutil.which("h2load") is None and os.geteuid() == 0 and shutil.which("apt-get"):
+    wanted = tools.may_install and shutil.which("h2load") is None
+    if wanted and os.geteuid() == 0 and shutil.which("apt-get"):
         print("installing nghttp2-client ...", flush=True)
         run(["apt-get", "update", "-qq"], ROOT)
         run(["apt-get", "install", "-y", "-qq", "nghttp2-client"], ROOT)
@@ -75,20 +80,21 @@ def cerbos() -> Path:
     return NPM / "node_modules/@cerbos" / package / package
 
 
-def prepare(want_install: bool) -> Tools:
+def prepare(may_install: bool) -> Tools:
     """Everything that a run can use."""
     BIN.mkdir(parents=True, exist_ok=True)
-    tools = Tools()
-    go = ["go", "install"] if want_install else ["false"]
+    tools = Tools(may_install)
+    go = ["go", "install"]
     ours = BIN / "opa-grpc"
-    if ours.exists() and ours.stat().st_mtime < (HERE / "opa-grpc/main.go").stat().st_mtime:
+    source = HERE / "opa-grpc/main.go"
+    if may_install and ours.exists() and ours.stat().st_mtime < source.stat().st_mtime:
         ours.unlink()
-    build = ["go", "build", "-o", str(ours), "."] if want_install else ["false"]
+    build = ["go", "build", "-o", str(ours), "."]
     npm = ["npm", "install", "--no-fund", "--no-audit", "--prefix", str(NPM), CERBOS]
     tools.install("opa", BIN / "opa", [*go, OPA])
     tools.install("opa-envoy-plugin", BIN / "opa-envoy-plugin", [*go, OPA_ENVOY])
     tools.install("opa-grpc", ours, build, HERE / "opa-grpc")
-    tools.install("cerbos", cerbos(), npm if want_install else ["false"])
+    tools.install("cerbos", cerbos(), npm)
     tools.install("ghz", BIN / "ghz", [*go, GHZ])
     h2load(tools)
     return tools

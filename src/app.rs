@@ -1,5 +1,6 @@
 //! The composition root: builds the service, watches over its parts, and stops it in order.
 
+pub mod cores;
 mod parts;
 mod signals;
 
@@ -18,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::parts::Fault;
 use self::{
+    cores::Cores,
     parts::{Part, Parts},
     signals::Signals,
 };
@@ -25,7 +27,10 @@ use crate::{
     admin::{Admin, Ready},
     config::{render, settings::Settings},
     live::{Live, Snapshot},
-    rpc::server::{self, Stages},
+    rpc::{
+        server::{self, ServicesError},
+        transport::Stages,
+    },
     source::{Reload, StartError},
     telemetry::{Metrics, logging},
 };
@@ -36,10 +41,10 @@ use crate::{
 pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
     let started = SystemTime::now();
     logging::init();
-    let runtime = runtime::Builder::new_multi_thread()
+    let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(AppError::Runtime)?;
+        .map_err(AppError::Threads)?;
     {
         // Why so early: what reloads listens later, and reading many sets takes a while.
         let _within = runtime.enter();
@@ -91,12 +96,15 @@ pub enum AppError {
     /// A part of the service ended by itself.
     #[error("{0}")]
     Part(Fault),
-    /// No threads.
-    #[error("the threads of the service could not be started: {0}")]
-    Runtime(io::Error),
+    /// There is nothing to serve.
+    #[error("{0}")]
+    Services(#[from] ServicesError),
     /// Without signals nobody could stop it.
     #[error("signals cannot be received: {0}")]
     Signals(io::Error),
+    /// No threads.
+    #[error("the threads of the service could not be started: {0}")]
+    Threads(io::Error),
 }
 
 impl AppError {
@@ -105,7 +113,11 @@ impl AppError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Connectors { .. } => 78,
-            Self::Listen { .. } | Self::Part(_) | Self::Runtime(_) | Self::Signals(_) => 1,
+            Self::Listen { .. }
+            | Self::Part(_)
+            | Self::Services(_)
+            | Self::Signals(_)
+            | Self::Threads(_) => 1,
         }
     }
 
@@ -165,8 +177,13 @@ impl App<'_> {
             reload.run(Arc::clone(&live), stop.clone()),
         );
         parts.spawn(Part::Admin, &stop, admin.serve(operators, stop.clone()));
-        let server = server::serve(gateways, live, self.metrics.clone(), stages.clone());
-        parts.spawn(Part::Server, &stages.drain, server);
+        let (services, health) = server::services(live, self.metrics.clone(), &stages).await?;
+        let (cores, ends) = Cores::start(&services, &stages).map_err(AppError::Threads)?;
+        for ended in ends {
+            parts.spawn(Part::Server, &stages.drain, ended.wait());
+        }
+        parts.spawn(Part::Server, &stages.drain, health.run());
+        parts.spawn(Part::Server, &stages.drain, cores.share(gateways));
         ready.set(true);
         self.announce(listens, admin_listens);
 

@@ -7,13 +7,15 @@ use super::{
     explain,
     facts::{self, Malformed, Understood},
     failure::Failure,
-    pb, reply,
+    pb,
+    question::{Inbound, Outbound},
+    reply,
 };
 use crate::{
     live::Snapshot,
     mail::Domain,
     policy::{
-        self, Catalog, Chosen, ConnectorSet, Decision, InboundFacts, NotFound, Reason,
+        self, Catalog, Chosen, Decision, InboundFacts, NotFound, Reason,
         explain::{Chain, Considered, Explanation},
     },
 };
@@ -23,7 +25,9 @@ pub fn inbound(
     snapshot: &Snapshot,
     request: &pb::CheckInboundRequest,
 ) -> Result<pb::CheckInboundResponse, Failure> {
-    decide_inbound(snapshot, request, |_, _| ())
+    decide_inbound(snapshot, &request.into(), |decision, chosen| {
+        reply::inbound(decision, chosen.map(Into::into))
+    })
 }
 
 /// Answers a question about a next hop.
@@ -31,17 +35,20 @@ pub fn outbound(
     snapshot: &Snapshot,
     request: &pb::CheckOutboundRequest,
 ) -> Result<pb::CheckOutboundResponse, Failure> {
-    decide_outbound(snapshot, request, |_, _| ())
+    decide_outbound(snapshot, &request.into(), |decision, chosen| {
+        reply::outbound(decision, chosen.map(Into::into))
+    })
 }
 
-/// As [`inbound`]; `witness` sees the decision, and the set that gave it.
-pub(super) fn decide_inbound(
+/// Decides a question about a sending server; `say` makes the answer of the decision, and of the
+/// set that gave it.
+pub(super) fn decide_inbound<T>(
     snapshot: &Snapshot,
-    request: &pb::CheckInboundRequest,
-    witness: impl FnOnce(Option<&ConnectorSet>, &Decision<'_>),
-) -> Result<pb::CheckInboundResponse, Failure> {
-    let understood = facts::inbound(request).map_err(Failure::bad_fields)?;
-    let choice = Choice::named(&snapshot.catalog, &request.connector_set)?;
+    question: &Inbound<'_>,
+    say: impl FnOnce(Decision<'_>, Option<Chosen<'_>>) -> T,
+) -> Result<T, Failure> {
+    let understood = facts::inbound(question).map_err(Failure::bad_fields)?;
+    let choice = Choice::named(&snapshot.catalog, question.connector_set)?;
     let (chosen, decision) = match &understood {
         Understood::Malformed(malformed) => malformed_address(choice, malformed),
         Understood::Facts(facts) if choice.needs_recipient(facts) => ask_with_recipient(choice),
@@ -53,18 +60,17 @@ pub(super) fn decide_inbound(
             )
         }
     };
-    witness(chosen.map(|chosen| &*chosen.entry.set), &decision);
-    Ok(reply::inbound(decision, chosen.map(Into::into)))
+    Ok(say(decision, chosen))
 }
 
-/// As [`outbound`]; `witness` sees the decision, and the set that gave it.
-pub(super) fn decide_outbound(
+/// As [`decide_inbound`], for a question about a next hop.
+pub(super) fn decide_outbound<T>(
     snapshot: &Snapshot,
-    request: &pb::CheckOutboundRequest,
-    witness: impl FnOnce(Option<&ConnectorSet>, &Decision<'_>),
-) -> Result<pb::CheckOutboundResponse, Failure> {
-    let understood = facts::outbound(request).map_err(Failure::bad_fields)?;
-    let choice = Choice::named(&snapshot.catalog, &request.connector_set)?;
+    question: &Outbound<'_>,
+    say: impl FnOnce(Decision<'_>, Option<Chosen<'_>>) -> T,
+) -> Result<T, Failure> {
+    let understood = facts::outbound(question).map_err(Failure::bad_fields)?;
+    let choice = Choice::named(&snapshot.catalog, question.connector_set)?;
     let (chosen, decision) = match &understood {
         Understood::Malformed(malformed) => malformed_address(choice, malformed),
         Understood::Facts(sending) => {
@@ -75,8 +81,7 @@ pub(super) fn decide_outbound(
             )
         }
     };
-    witness(chosen.map(|chosen| &*chosen.entry.set), &decision);
-    Ok(reply::outbound(decision, chosen.map(Into::into)))
+    Ok(say(decision, chosen))
 }
 
 /// Explains the answer to a question about a sending server.
@@ -87,7 +92,7 @@ pub fn explain_inbound(
     let none = pb::CheckInboundRequest::default();
     let question = request.facts.as_ref().unwrap_or(&none);
     let understood =
-        facts::inbound(question).map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
+        facts::inbound(&question.into()).map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
     let choice = Choice::named(&snapshot.catalog, &question.connector_set)?;
     let (chosen, explanation) = match &understood {
         Understood::Malformed(malformed) => bare(
@@ -132,8 +137,8 @@ pub fn explain_outbound(
 ) -> Result<pb::ExplainOutboundResponse, Failure> {
     let none = pb::CheckOutboundRequest::default();
     let question = request.facts.as_ref().unwrap_or(&none);
-    let understood =
-        facts::outbound(question).map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
+    let understood = facts::outbound(&question.into())
+        .map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
     let choice = Choice::named(&snapshot.catalog, &question.connector_set)?;
     let (chosen, explanation) = match &understood {
         Understood::Malformed(malformed) => bare(

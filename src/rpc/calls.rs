@@ -48,7 +48,7 @@ impl<S> Layer<S> for Calls {
 
 /// Services whose calls are watched.
 #[derive(Clone, Debug)]
-pub(super) struct Watched<S> {
+pub struct Watched<S> {
     inner: S,
     metrics: Metrics,
 }

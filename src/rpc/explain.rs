@@ -140,7 +140,7 @@ impl Facts {
     }
 
     fn certificate(&mut self, field: &str, message: &pb::Certificate) {
-        let read = facts::certificate(message);
+        let read = facts::certificate(&message.into());
         self.add(
             &format!("{field}.trust"),
             message.trust().as_str_name(),

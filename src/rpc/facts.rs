@@ -1,7 +1,7 @@
 //! Messages read into facts: once, here, and listing every bad field; nothing is checked again
 //! later.
 
-use super::{certificate, pb};
+use super::{certificate, pb, question};
 use crate::{
     mail::{Domain, Fingerprint, Recipient, ReversePath, TlsVersion, parse_address},
     policy::{
@@ -52,27 +52,27 @@ pub struct BadField {
 }
 
 /// What a question about a sending server says, or every field of it that is bad.
-pub fn inbound(
-    request: &pb::CheckInboundRequest,
-) -> Result<Understood<'_, InboundFacts<'_>>, Vec<BadField>> {
+pub fn inbound<'a>(
+    question: &question::Inbound<'a>,
+) -> Result<Understood<'a, InboundFacts<'a>>, Vec<BadField>> {
     let mut bad = Vec::new();
-    let client_ip = required(&request.client_ip, "client_ip", WRITE_CLIENT_IP, &mut bad)
+    let client_ip = required(question.client_ip, "client_ip", WRITE_CLIENT_IP, &mut bad)
         .and_then(|text| kept("client_ip", parse_address(text), &mut bad));
     let Some(client_ip) = client_ip else {
         return Err(bad);
     };
-    let mail_from = ReversePath::parse(&request.mail_from);
-    let rcpt_to = given(&request.rcpt_to).map(Recipient::parse).transpose();
+    let mail_from = ReversePath::parse(question.mail_from);
+    let rcpt_to = given(question.rcpt_to).map(Recipient::parse).transpose();
     Ok(match (mail_from, rcpt_to) {
         (Ok(mail_from), Ok(rcpt_to)) => Understood::Facts(InboundFacts {
             client_ip,
             mail_from,
             rcpt_to,
-            tls: request.tls.as_ref().map(tls),
+            tls: question.tls.as_ref().map(tls),
         }),
         (Err(fault), rcpt_to) => Understood::Malformed(Malformed {
             reason: Reason::MailFromInvalid,
-            given: &request.mail_from,
+            given: question.mail_from,
             fault: fault.to_string(),
             chooses: rcpt_to
                 .ok()
@@ -81,7 +81,7 @@ pub fn inbound(
         }),
         (Ok(_), Err(fault)) => Understood::Malformed(Malformed {
             reason: Reason::RcptToInvalid,
-            given: &request.rcpt_to,
+            given: question.rcpt_to,
             fault: fault.to_string(),
             chooses: None,
         }),
@@ -89,34 +89,34 @@ pub fn inbound(
 }
 
 /// What a question about a next hop says, or every field of it that is bad.
-pub fn outbound(
-    request: &pb::CheckOutboundRequest,
-) -> Result<Understood<'_, Sending<'_>>, Vec<BadField>> {
+pub fn outbound<'a>(
+    question: &question::Outbound<'a>,
+) -> Result<Understood<'a, Sending<'a>>, Vec<BadField>> {
     let mut bad = Vec::new();
-    let recipient = required(&request.rcpt_to, "rcpt_to", WRITE_RCPT_TO, &mut bad);
-    let session = request
+    let recipient = required(question.rcpt_to, "rcpt_to", WRITE_RCPT_TO, &mut bad);
+    let session = question
         .session
         .as_ref()
-        .and_then(|request| session(request, &mut bad));
+        .and_then(|asked| session(asked, &mut bad));
     let Some(recipient) = recipient.filter(|_| bad.is_empty()) else {
         return Err(bad);
     };
     Ok(
         match (
-            ReversePath::parse(&request.mail_from),
+            ReversePath::parse(question.mail_from),
             Recipient::parse_or_domain(recipient),
         ) {
             (Ok(mail_from), Ok(rcpt_to)) => Understood::Facts(Sending {
                 facts: OutboundFacts {
                     rcpt_to,
-                    rule_connector: given(&request.rule_connector),
+                    rule_connector: given(question.rule_connector),
                     session,
                 },
                 mail_from,
             }),
             (Err(fault), _) => Understood::Malformed(Malformed {
                 reason: Reason::MailFromInvalid,
-                given: &request.mail_from,
+                given: question.mail_from,
                 fault: fault.to_string(),
                 chooses: None,
             }),
@@ -130,19 +130,16 @@ pub fn outbound(
     )
 }
 
-fn session<'a>(
-    request: &'a pb::OutboundSession,
-    bad: &mut Vec<BadField>,
-) -> Option<SessionFacts<'a>> {
-    let host_text = required(&request.host, "session.host", WRITE_HOST, bad);
+fn session<'a>(asked: &question::Session<'a>, bad: &mut Vec<BadField>) -> Option<SessionFacts<'a>> {
+    let host_text = required(asked.host, "session.host", WRITE_HOST, bad);
     let host = host_text.and_then(|text| kept("session.host", host(text), bad));
-    if let Some(text) = given(&request.server_ip) {
+    if let Some(text) = given(asked.server_ip) {
         kept("session.server_ip", parse_address(text), bad);
     }
     Some(SessionFacts {
         host: host?,
         host_text: host_text?,
-        tls: request.tls.as_ref().map(tls),
+        tls: asked.tls.as_ref().map(tls),
     })
 }
 
@@ -156,42 +153,39 @@ fn host(text: &str) -> Result<Host, String> {
     })
 }
 
-fn tls(session: &pb::TlsSession) -> TlsFacts<'_> {
+fn tls<'a>(session: &question::Tls<'a>) -> TlsFacts<'a> {
     TlsFacts {
-        version: TlsVersion::observed(&session.version),
-        version_text: &session.version,
+        version: TlsVersion::observed(session.version),
+        version_text: session.version,
         certificate: session.peer_certificate.as_ref().map(certificate),
         certificate_unavailable: session.certificate_unavailable,
     }
 }
 
 /// What a certificate shows: read from its octets where they were sent, else from the fields.
-pub(super) fn certificate(message: &pb::Certificate) -> CertificateFacts<'_> {
-    let trust = match message.trust() {
+pub(super) fn certificate<'a>(given: &question::Certificate<'a>) -> CertificateFacts<'a> {
+    let trust = match pb::CertificateTrust::try_from(given.trust).unwrap_or_default() {
         pb::CertificateTrust::Unspecified => Trust::Unknown,
         pb::CertificateTrust::Trusted => Trust::Trusted,
         pb::CertificateTrust::Untrusted => Trust::Untrusted,
         pb::CertificateTrust::Expired => Trust::Expired,
         pb::CertificateTrust::WrongPurpose => Trust::WrongPurpose,
     };
-    if !message.der.is_empty() {
-        return certificate::facts(&message.der, trust, &message.trust_detail);
+    if !given.der.is_empty() {
+        return certificate::facts(given.der, trust, given.trust_detail);
     }
-    let names = match given(&message.common_name) {
-        Some(name) if message.dns_names.is_empty() => vec![NameFact::new(name)],
-        _ => message
-            .dns_names
-            .iter()
-            .map(|name| NameFact::new(&**name))
-            .collect(),
+    let names = match (&*given.dns_names, given.common_name) {
+        ([], "") => Vec::new(),
+        ([], name) => vec![NameFact::new(name)],
+        (names, _) => names.iter().copied().map(NameFact::new).collect(),
     };
     CertificateFacts {
         trust,
-        trust_detail: &message.trust_detail,
+        trust_detail: given.trust_detail,
         names,
-        names_unavailable: message.alternative_names_unavailable,
-        sha256: fingerprint(&message.sha256),
-        spki_sha256: fingerprint(&message.spki_sha256),
+        names_unavailable: given.alternative_names_unavailable,
+        sha256: fingerprint(given.sha256),
+        spki_sha256: fingerprint(given.spki_sha256),
         unreadable: false,
     }
 }

@@ -83,6 +83,11 @@ impl Failure {
         Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message)
     }
 
+    /// A message that is none of the contract.
+    pub(super) fn message_invalid() -> Self {
+        Self::new(Code::Internal, "MESSAGE_INVALID", MESSAGE_INVALID)
+    }
+
     /// What the peer is told of a status that the transport made: where a message cannot be read,
     /// nothing of what the parser says of its own.
     pub(super) fn of_transport(status: &Status) -> Self {

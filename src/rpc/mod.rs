@@ -1,23 +1,28 @@
 //! The gRPC edge: messages in, decisions out.
 //!
 //! A message is read into facts once, answered from one snapshot, and the decision is turned into
-//! a message. [`answer`] does that without a server, [`server`] over the network. What each
+//! a message. [`answer`] does that without a server, [`server`] and
+//! [`transport`] over the network. What each
 //! status means, and what a gateway should do about it, is in `docs/errors.md`.
 
 pub mod answer;
 mod calls;
 mod certificate;
 pub mod client;
-mod connection;
+mod decisions;
 mod explain;
 pub mod facts;
 pub mod failure;
 pub mod json;
+pub mod question;
 mod record;
 mod reply;
 pub mod server;
 mod service;
+mod services;
 mod stream;
+pub mod transport;
+mod wire;
 
 #[expect(
     clippy::allow_attributes,

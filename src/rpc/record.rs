@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::pb;
+use super::question;
 use crate::{
     mail::{Recipient, ReversePath},
     policy::{ConnectorSet, Decision, Verdict},
@@ -24,29 +24,29 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Subject<'a> {
     /// A question about a sending server.
-    pub(super) fn inbound(rpc: Rpc, request: &'a pb::CheckInboundRequest) -> Self {
+    pub(super) fn inbound(rpc: Rpc, question: &question::Inbound<'a>) -> Self {
         Self {
             rpc,
-            client_ip: kept(&request.client_ip),
+            client_ip: kept(question.client_ip),
             host: None,
-            mail_from: &request.mail_from,
-            rcpt_to: &request.rcpt_to,
-            correlation_id: kept(&request.correlation_id),
+            mail_from: question.mail_from,
+            rcpt_to: question.rcpt_to,
+            correlation_id: kept(question.correlation_id),
         }
     }
 
     /// A question about a next hop.
-    pub(super) fn outbound(rpc: Rpc, request: &'a pb::CheckOutboundRequest) -> Self {
+    pub(super) fn outbound(rpc: Rpc, question: &question::Outbound<'a>) -> Self {
         Self {
             rpc,
             client_ip: None,
-            host: request
+            host: question
                 .session
                 .as_ref()
-                .and_then(|session| kept(&session.host)),
-            mail_from: &request.mail_from,
-            rcpt_to: &request.rcpt_to,
-            correlation_id: kept(&request.correlation_id),
+                .and_then(|session| kept(session.host)),
+            mail_from: question.mail_from,
+            rcpt_to: question.rcpt_to,
+            correlation_id: kept(question.correlation_id),
         }
     }
 

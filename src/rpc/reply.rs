@@ -36,7 +36,7 @@ pub(super) fn outbound(
         smtp_reply: decision.reply.map(Into::into),
         if_enforced: decision.if_enforced.map(|report| (*report).into()),
         revision,
-        delivery: decision.delivery.map(Into::into),
+        delivery: decision.delivery.as_ref().map(Into::into),
     }
 }
 
@@ -97,8 +97,8 @@ impl From<Reply<'_>> for pb::SmtpReply {
     }
 }
 
-impl From<Delivery<'_>> for pb::Delivery {
-    fn from(delivery: Delivery<'_>) -> Self {
+impl From<&Delivery<'_>> for pb::Delivery {
+    fn from(delivery: &Delivery<'_>) -> Self {
         let hosts: Vec<_> = delivery
             .smart_hosts
             .iter()

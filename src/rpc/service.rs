@@ -1,4 +1,4 @@
-//! The calls of both services: each question is answered from one snapshot.
+//! The questions of both services, each answered from one snapshot.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -6,27 +6,29 @@ use std::{
     time::Instant,
 };
 
+use hyper::body::Bytes;
+use prost::Message as _;
 use tokio_util::sync::CancellationToken;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status};
 
 use super::{
     answer,
     failure::Failure,
     pb::{
-        self, check_stream_request::Question, check_stream_response::Answer,
-        policy_decision_service_server::PolicyDecisionService,
+        self, check_stream_response::Answer,
         policy_explanation_service_server::PolicyExplanationService,
     },
+    question::{Either, InStream, Inbound, Outbound, Read},
     record::Subject,
-    stream::Answers,
+    wire::{self, Message as _, Numbered},
 };
 use crate::{
     live::{Live, Snapshot},
-    policy::ConnectorSet,
-    telemetry::{Metrics, Rpc},
+    policy::{Chosen, ConnectorSet, Decision},
+    telemetry::{Call, Metrics, Rpc},
 };
 
-/// Both services of the contract.
+/// What answers the questions of both services.
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     live: Arc<Live>,
@@ -44,18 +46,78 @@ impl Policy {
         }
     }
 
+    /// The answer to the question in `message`, behind the five octets that gRPC puts before it.
+    pub(super) fn check_inbound(&self, message: &[u8]) -> Result<Bytes, Failure> {
+        let decide = |question: &_| {
+            self.inbound(Rpc::CheckInbound, question, |decision, chosen| {
+                wire::Inbound(decision, chosen).framed()
+            })
+        };
+        match Inbound::read(message) {
+            Some(question) => decide(&question),
+            None => decide(&(&decoded::<pb::CheckInboundRequest>(message)?).into()),
+        }
+    }
+
+    /// As [`Policy::check_inbound`], for a question about a next hop.
+    pub(super) fn check_outbound(&self, message: &[u8]) -> Result<Bytes, Failure> {
+        let decide = |question: &_| {
+            self.outbound(Rpc::CheckOutbound, question, |decision, chosen| {
+                wire::Outbound(decision, chosen).framed()
+            })
+        };
+        match Outbound::read(message) {
+            Some(question) => decide(&question),
+            None => decide(&(&decoded::<pb::CheckOutboundRequest>(message)?).into()),
+        }
+    }
+
+    /// The answer to one question of a stream, which may be that this question is refused.
+    pub(super) fn check_in_stream(&self, message: &[u8]) -> Result<Bytes, Failure> {
+        match InStream::read(message) {
+            Some(asked) => Ok(self.in_stream(&asked)),
+            None => Ok(self.in_stream(&(&decoded::<pb::CheckStreamRequest>(message)?).into())),
+        }
+    }
+
+    fn in_stream(&self, asked: &InStream<'_>) -> Bytes {
+        let id = asked.id;
+        let answer = match &asked.question {
+            Some(Either::Inbound(question)) => {
+                self.inbound(Rpc::CheckStream, question, |decision, chosen| {
+                    Numbered(id, 2, wire::Inbound(decision, chosen)).octets()
+                })
+            }
+            Some(Either::Outbound(question)) => {
+                self.outbound(Rpc::CheckStream, question, |decision, chosen| {
+                    Numbered(id, 3, wire::Outbound(decision, chosen)).octets()
+                })
+            }
+            None => Err(Failure::question_missing()),
+        };
+        answer.unwrap_or_else(|failure| {
+            let answer = Some(Answer::Failure(failure.into_message()));
+            pb::CheckStreamResponse { id, answer }
+                .encode_to_vec()
+                .into()
+        })
+    }
+
     fn inbound(
         &self,
         rpc: Rpc,
-        request: &pb::CheckInboundRequest,
-    ) -> Result<pb::CheckInboundResponse, Failure> {
+        question: &Inbound<'_>,
+        say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
+    ) -> Result<Bytes, Failure> {
         let started = Instant::now();
         self.answer(rpc, |snapshot| {
-            answer::decide_inbound(snapshot, request, |set, decision| {
+            answer::decide_inbound(snapshot, question, |decision, chosen| {
+                let set = chosen.map(|chosen| &*chosen.entry.set);
                 let took = started.elapsed();
                 self.metrics
-                    .decided(rpc, set.map(ConnectorSet::name), decision, took);
-                Subject::inbound(rpc, request).decided(set, decision, took);
+                    .decided(rpc, set.map(ConnectorSet::name), &decision, took);
+                Subject::inbound(rpc, question).decided(set, &decision, took);
+                say(&decision, chosen)
             })
         })
     }
@@ -63,17 +125,31 @@ impl Policy {
     fn outbound(
         &self,
         rpc: Rpc,
-        request: &pb::CheckOutboundRequest,
-    ) -> Result<pb::CheckOutboundResponse, Failure> {
+        question: &Outbound<'_>,
+        say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
+    ) -> Result<Bytes, Failure> {
         let started = Instant::now();
         self.answer(rpc, |snapshot| {
-            answer::decide_outbound(snapshot, request, |set, decision| {
+            answer::decide_outbound(snapshot, question, |decision, chosen| {
+                let set = chosen.map(|chosen| &*chosen.entry.set);
                 let took = started.elapsed();
                 self.metrics
-                    .decided(rpc, set.map(ConnectorSet::name), decision, took);
-                Subject::outbound(rpc, request).decided(set, decision, took);
+                    .decided(rpc, set.map(ConnectorSet::name), &decision, took);
+                Subject::outbound(rpc, question).decided(set, &decision, took);
+                say(&decision, chosen)
             })
         })
+    }
+
+    /// Counts a call that was answered with this gRPC status code.
+    pub(super) fn called(&self, rpc: Rpc, code: &'static str) {
+        self.metrics.called(rpc, code);
+    }
+
+    /// Watches a stream, and gives what is cancelled when it has to end.
+    pub(super) fn stream(&self) -> (Call, CancellationToken) {
+        let call = self.metrics.call(Rpc::CheckStream);
+        (call, self.drain.child_token())
     }
 
     /// Runs `question` against one snapshot; a panic in it is a failure of this question alone.
@@ -90,64 +166,11 @@ impl Policy {
             Err(Failure::internal())
         })
     }
-
-    /// The answer to one question of a stream.
-    pub(super) fn answer_in_stream(
-        &self,
-        request: pb::CheckStreamRequest,
-    ) -> pb::CheckStreamResponse {
-        let answer = match &request.question {
-            Some(Question::Inbound(question)) => self
-                .inbound(Rpc::CheckStream, question)
-                .map(Answer::Inbound),
-            Some(Question::Outbound(question)) => self
-                .outbound(Rpc::CheckStream, question)
-                .map(Answer::Outbound),
-            None => Err(Failure::question_missing()),
-        };
-        let answer = answer.unwrap_or_else(|failure| Answer::Failure(failure.into_message()));
-        pb::CheckStreamResponse {
-            id: request.id,
-            answer: Some(answer),
-        }
-    }
 }
 
-#[tonic::async_trait]
-impl PolicyDecisionService for Policy {
-    type CheckStreamStream = Answers;
-
-    async fn check_inbound(
-        &self,
-        request: Request<pb::CheckInboundRequest>,
-    ) -> Result<Response<pb::CheckInboundResponse>, Status> {
-        Ok(self
-            .inbound(Rpc::CheckInbound, request.get_ref())
-            .map(Response::new)?)
-    }
-
-    async fn check_outbound(
-        &self,
-        request: Request<pb::CheckOutboundRequest>,
-    ) -> Result<Response<pb::CheckOutboundResponse>, Status> {
-        Ok(self
-            .outbound(Rpc::CheckOutbound, request.get_ref())
-            .map(Response::new)?)
-    }
-
-    async fn check_stream(
-        &self,
-        request: Request<Streaming<pb::CheckStreamRequest>>,
-    ) -> Result<Response<Answers>, Status> {
-        let call = self.metrics.call(Rpc::CheckStream);
-        let drain = self.drain.child_token();
-        Ok(Response::new(Answers::new(
-            self.clone(),
-            request.into_inner(),
-            drain,
-            call,
-        )))
-    }
+/// The message in `octets`, as prost reads it.
+fn decoded<M: prost::Message + Default>(octets: &[u8]) -> Result<M, Failure> {
+    M::decode(octets).map_err(|_| Failure::message_invalid())
 }
 
 #[tonic::async_trait]

@@ -10,13 +10,13 @@ use std::{
     task::{Context, Poll},
 };
 
+use hyper::body::Bytes;
 use tokio_stream::Stream;
-use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
+use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Status, Streaming};
 
 use super::{
     failure::{Failure, code_name},
-    pb,
     service::Policy,
 };
 use crate::telemetry::Call;
@@ -24,7 +24,7 @@ use crate::telemetry::Call;
 /// The answers to the questions of one stream.
 pub(super) struct Answers {
     policy: Policy,
-    questions: Streaming<pb::CheckStreamRequest>,
+    questions: Streaming<Bytes>,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Counts the stream as one call; none once it has ended.
     call: Option<Call>,
@@ -33,13 +33,9 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Answers `questions` until they end or `drain` is cancelled.
-    pub(super) fn new(
-        policy: Policy,
-        questions: Streaming<pb::CheckStreamRequest>,
-        drain: CancellationToken,
-        call: Call,
-    ) -> Self {
+    /// Answers `questions` until they end or the server drains.
+    pub(super) fn new(policy: Policy, questions: Streaming<Bytes>) -> Self {
+        let (call, drain) = policy.stream();
         let drain = Box::pin(drain.cancelled_owned());
         Self {
             policy,
@@ -63,7 +59,7 @@ impl Answers {
 }
 
 impl Stream for Answers {
-    type Item = Result<pb::CheckStreamResponse, Status>;
+    type Item = Result<Bytes, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         if self.call.is_none() {
@@ -89,7 +85,8 @@ impl Stream for Answers {
             }
             Poll::Ready(Some(Ok(question))) => {
                 self.given += 1;
-                Poll::Ready(Some(Ok(self.policy.answer_in_stream(question))))
+                let answer = self.policy.check_in_stream(&question);
+                Poll::Ready(Some(answer.map_err(|failure| self.fail(failure))))
             }
             Poll::Ready(Some(Err(status))) => {
                 Poll::Ready(Some(Err(self.fail(Failure::of_transport(&status)))))
@@ -120,13 +117,16 @@ mod tests {
         task::{Wake, Waker},
     };
 
-    use tonic::codec::Codec;
+    use prost::Message as _;
+    use tokio_util::sync::CancellationToken;
+    use tonic::codec::Codec as _;
 
     use super::*;
     use crate::{
         live::{Live, Snapshot},
         policy::Catalog,
-        telemetry::{Metrics, Rpc},
+        rpc::{decisions::Octets, pb},
+        telemetry::Metrics,
     };
 
     #[derive(Default)]
@@ -145,13 +145,11 @@ mod tests {
             status: BTreeMap::new(),
             directory_fault: None,
         };
-        let (metrics, drain) = (Metrics::new(), CancellationToken::new());
-        let call = metrics.call(Rpc::CheckStream);
-        let policy = Policy::new(Arc::new(Live::new(empty)), metrics, drain.clone());
-        let mut codec = tonic_prost::ProstCodec::<pb::CheckStreamResponse, _>::default();
+        let live = Arc::new(Live::new(empty));
+        let policy = Policy::new(live, Metrics::new(), CancellationToken::new());
         let frames = "\0\0\0\0\x02\x08\x07".repeat(questions);
-        let questions = Streaming::new_request(codec.decoder(), frames, None, None);
-        Answers::new(policy, questions, drain, call)
+        let questions = Streaming::new_request(Octets.decoder(), frames, None, None);
+        Answers::new(policy, questions)
     }
 
     #[test]
@@ -162,7 +160,9 @@ mod tests {
         let mut answers = answers(BATCH + 1);
         for _ in 0..BATCH {
             match Pin::new(&mut answers).poll_next(&mut context) {
-                Poll::Ready(Some(Ok(answer))) => assert_eq!(answer.id, 7),
+                Poll::Ready(Some(Ok(answer))) => {
+                    assert_eq!(pb::CheckStreamResponse::decode(answer).unwrap().id, 7);
+                }
                 other => panic!("{other:?}"),
             }
         }

@@ -33,6 +33,17 @@ impl Metrics {
         }
     }
 
+    /// Counts a call of `rpc` that was answered with the gRPC status `code`.
+    pub fn called(&self, rpc: Rpc, code: &'static str) {
+        let at = CODES
+            .iter()
+            .position(|known| *known == code)
+            .unwrap_or(UNKNOWN);
+        if let Some(codes) = self.0.calls.get(rpc as usize) {
+            codes.add(at);
+        }
+    }
+
     /// Counts a decision that was given to a gateway: by the connector set `set`, or by none where
     /// none could be chosen, in the time `took`.
     pub fn decided(&self, rpc: Rpc, set: Option<&str>, decision: &Decision<'_>, took: Duration) {
@@ -95,13 +106,7 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        let at = CODES
-            .iter()
-            .position(|code| *code == self.code)
-            .unwrap_or(UNKNOWN);
-        if let Some(codes) = self.metrics.0.calls.get(self.rpc as usize) {
-            codes.add(at);
-        }
+        self.metrics.called(self.rpc, self.code);
     }
 }
 

@@ -157,16 +157,15 @@ fn asks_for_a_recipient_where_it_chooses_the_set() {
 }
 
 #[test]
-fn the_witness_sees_the_decision_and_its_set() {
-    let mut seen = Vec::new();
+fn an_answer_is_made_of_the_decision_and_its_set() {
     let request = receiving("", "a@bank.example", "b@contoso.com");
-    let response = decide_inbound(&both(), &request, |set, decision| {
-        seen.push((set.map(|set| set.name().to_owned()), decision.verdict));
+    let said = decide_inbound(&both(), &(&request).into(), |decision, chosen| {
+        let set = chosen.map(|chosen| chosen.entry.set.name().to_owned());
+        (set, decision.verdict)
     });
-    assert_eq!(response.unwrap().verdict(), pb::Verdict::Reject);
     assert_eq!(
-        seen,
-        [(Some("contoso".to_owned()), policy::Verdict::Reject)]
+        said,
+        Ok((Some("contoso".to_owned()), policy::Verdict::Reject))
     );
 }
 

@@ -132,7 +132,7 @@ fn long_values_are_cut_between_characters() {
         der,
         ..Default::default()
     };
-    let certificate = facts::certificate(&message);
+    let certificate = facts::certificate(&(&message).into());
     let understood = leaf(&message.der, &certificate);
     assert!(understood.len() < 1_200, "{}", understood.len());
     let pins: Vec<_> = certificate.fingerprints().collect();

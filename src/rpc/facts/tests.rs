@@ -31,7 +31,7 @@ fn fields(bad: &[BadField]) -> Vec<&str> {
 #[test]
 fn reads_an_inbound_question() {
     let request = question();
-    let Ok(Understood::Facts(facts)) = inbound(&request) else {
+    let Ok(Understood::Facts(facts)) = inbound(&(&request).into()) else {
         panic!("not understood")
     };
     assert_eq!(facts.client_ip.to_string(), "192.0.2.7");
@@ -49,7 +49,7 @@ fn reads_an_inbound_question() {
         rcpt_to: String::new(),
         ..question()
     };
-    let Ok(Understood::Facts(facts)) = inbound(&request) else {
+    let Ok(Understood::Facts(facts)) = inbound(&(&request).into()) else {
         panic!("not understood")
     };
     assert_eq!(facts.rcpt_to, None);
@@ -61,7 +61,7 @@ fn says_what_to_write() {
         client_ip: String::new(),
         ..question()
     };
-    let bad = inbound(&request).unwrap_err();
+    let bad = inbound(&(&request).into()).unwrap_err();
     assert_eq!(fields(&bad), ["client_ip"]);
     insta::assert_snapshot!(
         bad[0].description,
@@ -72,12 +72,12 @@ fn says_what_to_write() {
         ..question()
     };
     insta::assert_snapshot!(
-        inbound(&request).unwrap_err()[0].description,
+        inbound(&(&request).into()).unwrap_err()[0].description,
         @"`192.0.2.1:25` is not an IPv4 or IPv6 address, like `192.0.2.1` or `2001:db8::1`"
     );
     let request = sending("mail.contosobank.com:25");
     insta::assert_snapshot!(
-        outbound(&request).unwrap_err()[0].description,
+        outbound(&(&request).into()).unwrap_err()[0].description,
         @"neither an address nor a host name: label `com:25` holds `:`: a label has letters, digits, `-` and `_`; leave out port and brackets"
     );
 }
@@ -93,7 +93,7 @@ fn lists_every_bad_field() {
         mail_from: "bob".into(),
         ..Default::default()
     };
-    let bad = outbound(&request).unwrap_err();
+    let bad = outbound(&(&request).into()).unwrap_err();
     assert_eq!(
         fields(&bad),
         ["rcpt_to", "session.host", "session.server_ip"]
@@ -109,7 +109,7 @@ fn reads_hosts() {
         ("2001:DB8::7", "2001:db8::7"),
     ] {
         let request = sending(text);
-        let Ok(Understood::Facts(sending)) = outbound(&request) else {
+        let Ok(Understood::Facts(sending)) = outbound(&(&request).into()) else {
             panic!("{text}")
         };
         let session = sending.facts.session.unwrap();
@@ -124,7 +124,7 @@ fn reads_hosts() {
         "192.0.2.1:25",
     ] {
         assert_eq!(
-            fields(&outbound(&sending(text)).unwrap_err()),
+            fields(&outbound(&(&sending(text)).into()).unwrap_err()),
             ["session.host"],
             "{text}"
         );
@@ -134,7 +134,7 @@ fn reads_hosts() {
 #[test]
 fn no_rule_is_named_by_an_empty_name() {
     let request = sending("a.example");
-    let Ok(Understood::Facts(sending)) = outbound(&request) else {
+    let Ok(Understood::Facts(sending)) = outbound(&(&request).into()) else {
         panic!("not understood")
     };
     assert_eq!(sending.facts.rule_connector, None);
@@ -157,7 +157,7 @@ fn malformed_addresses_are_no_errors() {
             rcpt_to: rcpt_to.into(),
             ..question()
         };
-        let Ok(Understood::Malformed(malformed)) = inbound(&request) else {
+        let Ok(Understood::Malformed(malformed)) = inbound(&(&request).into()) else {
             panic!("understood")
         };
         assert_eq!(malformed.reason, reason);
@@ -177,7 +177,7 @@ fn malformed_addresses_are_no_errors() {
             rcpt_to: rcpt_to.into(),
             ..Default::default()
         };
-        let Ok(Understood::Malformed(malformed)) = outbound(&request) else {
+        let Ok(Understood::Malformed(malformed)) = outbound(&(&request).into()) else {
             panic!("understood")
         };
         assert_eq!(malformed.reason, reason);
@@ -188,7 +188,7 @@ fn malformed_addresses_are_no_errors() {
 #[test]
 fn a_common_name_counts_only_by_itself() {
     let texts = |message: &pb::Certificate| -> Vec<String> {
-        certificate(message)
+        certificate(&message.into())
             .names
             .iter()
             .map(|name| name.text.to_string())
@@ -212,7 +212,7 @@ fn what_is_not_known_counts_as_unknown() {
         spki_sha256: "AB:".repeat(32),
         ..Default::default()
     };
-    let facts = certificate(&message);
+    let facts = certificate(&(&message).into());
     assert_eq!(facts.trust, Trust::Unknown);
     assert_eq!(facts.sha256, None);
     assert_eq!(facts.spki_sha256.unwrap().to_string(), "ab".repeat(32));
@@ -231,7 +231,7 @@ fn reads_every_trust() {
             trust: value.into(),
             ..Default::default()
         };
-        assert_eq!(certificate(&message).trust, trust);
+        assert_eq!(certificate(&(&message).into()).trust, trust);
     }
 }
 
@@ -239,10 +239,10 @@ proptest! {
     #[test]
     fn no_octets_make_it_panic(octets in prop::collection::vec(any::<u8>(), 0..200)) {
         if let Ok(request) = pb::CheckInboundRequest::decode(&*octets) {
-            let _ = inbound(&request);
+            let _ = inbound(&(&request).into());
         }
         if let Ok(request) = pb::CheckOutboundRequest::decode(&*octets) {
-            let _ = outbound(&request);
+            let _ = outbound(&(&request).into());
         }
     }
 
@@ -264,10 +264,10 @@ proptest! {
             tls: tls.clone(),
             ..Default::default()
         };
-        let _ = inbound(&request);
+        let _ = inbound(&(&request).into());
         let session = Some(pb::OutboundSession { host: name, server_ip: client_ip, tls });
         let request =
             pb::CheckOutboundRequest { mail_from, rcpt_to, session, ..Default::default() };
-        let _ = outbound(&request);
+        let _ = outbound(&(&request).into());
     }
 }

@@ -176,5 +176,5 @@ fn a_delivery_is_canonical() {
             fingerprints: vec!["ab".repeat(32)],
         }),
     };
-    assert_eq!(pb::Delivery::from(delivery), expected);
+    assert_eq!(pb::Delivery::from(&delivery), expected);
 }

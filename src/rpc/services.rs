@@ -1,0 +1,239 @@
+//! All calls of a connection: those that are answered in place, here, and all others.
+//!
+//! Nearly every call is one question whose message has come whole by the time it is looked at.
+//! Nothing that its answer needs could wait, so that it is given in place: no router, no timer, no
+//! boxed future. Whatever is not just so (a message in parts, a compressed or a large one, another
+//! call) takes the general way, which answers the same.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    mem,
+    pin::Pin,
+    task::{Context, Poll, Waker},
+};
+
+use hyper::{
+    HeaderMap, Method, Request, Response,
+    body::{Body as _, Bytes, Frame, Incoming, SizeHint},
+    header::{CONTENT_TYPE, HeaderValue},
+    service::Service,
+};
+use tonic::{Status, body::Body, service::Routes};
+use tower::Service as _;
+
+use super::{
+    calls::Watched,
+    decisions::{CHECK_INBOUND, CHECK_OUTBOUND},
+    failure::{Failure, code_name},
+    service::Policy,
+    wire::PREFIX,
+};
+use crate::telemetry::Rpc;
+
+/// What answers the calls of a connection; a clone answers the same.
+#[derive(Clone, Debug)]
+pub struct Services {
+    policy: Policy,
+    all: Watched<Routes>,
+}
+
+impl Services {
+    /// Lets `policy` answer in place what it can, and `all` the rest.
+    pub(super) fn new(policy: Policy, all: Watched<Routes>) -> Self {
+        Self { policy, all }
+    }
+
+    fn general(&self, request: Request<Body>) -> Answering {
+        Answering::General(self.all.clone().call(request))
+    }
+
+    /// The answer to a message that came whole; none where it is for the general way.
+    fn in_place(&self, call: Unary, body: &[u8]) -> Option<Response<Answer>> {
+        let (prefix, message) = body.split_first_chunk::<PREFIX>()?;
+        let [compressed, length @ ..] = *prefix;
+        if compressed != 0 || u32::from_be_bytes(length) as usize != message.len() {
+            return None;
+        }
+        let answer = (call.check)(&self.policy, message);
+        let code = answer
+            .as_ref()
+            .map_or_else(|failure| code_name(failure.code()), |_| "OK");
+        self.policy.called(call.rpc, code);
+        Some(match answer {
+            Ok(message) => {
+                let mut response = Response::new(Answer::Whole(message));
+                response.headers_mut().insert(CONTENT_TYPE, GRPC);
+                response
+            }
+            Err(failure) => Status::from(failure).into_http().map(Answer::General),
+        })
+    }
+}
+
+impl Service<Request<Incoming>> for Services {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Answering;
+
+    fn call(&self, request: Request<Incoming>) -> Answering {
+        let Some(call) = Unary::of(&request) else {
+            return self.general(request.map(Body::new));
+        };
+        let (head, mut rest) = request.into_parts();
+        let mut context = Context::from_waker(Waker::noop());
+        let first = match Pin::new(&mut rest).poll_frame(&mut context) {
+            Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+            Poll::Ready(Some(Err(_)) | None) | Poll::Pending => None,
+        };
+        let whole = first.as_ref().filter(|_| rest.is_end_stream());
+        if let Some(answer) = whole.and_then(|body| self.in_place(call, body)) {
+            return Answering::InPlace(Some(answer));
+        }
+        let body = Body::new(Begun { first, rest });
+        self.general(Request::from_parts(head, body))
+    }
+}
+
+/// A call with one question.
+#[derive(Clone, Copy, Debug)]
+struct Unary {
+    rpc: Rpc,
+    check: fn(&Policy, &[u8]) -> Result<Bytes, Failure>,
+}
+
+impl Unary {
+    /// The call that `request` begins, where it can be answered in place.
+    fn of(request: &Request<Incoming>) -> Option<Self> {
+        let call = match request.uri().path() {
+            CHECK_INBOUND => Self {
+                rpc: Rpc::CheckInbound,
+                check: Policy::check_inbound,
+            },
+            CHECK_OUTBOUND => Self {
+                rpc: Rpc::CheckOutbound,
+                check: Policy::check_outbound,
+            },
+            _ => return None,
+        };
+        let plain =
+            request.method() == Method::POST && !request.headers().contains_key("grpc-encoding");
+        plain.then_some(call)
+    }
+}
+
+/// An answer that is there, or to come.
+pub enum Answering {
+    /// It is there, until it is taken.
+    InPlace(Option<Response<Answer>>),
+    /// It comes the general way.
+    General(<Watched<Routes> as tower::Service<Request<Body>>>::Future),
+}
+
+impl Future for Answering {
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            // A future that has ended is not polled again.
+            Self::InPlace(answer) => answer
+                .take()
+                .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
+            Self::General(answer) => answer
+                .as_mut()
+                .poll(context)
+                .map_ok(|response| response.map(Answer::General)),
+        }
+    }
+}
+
+impl fmt::Debug for Answering {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InPlace(_) => "InPlace",
+            Self::General(_) => "General",
+        })
+    }
+}
+
+/// The body of a response.
+#[derive(Debug)]
+pub enum Answer {
+    /// A message, and after it the status OK.
+    Whole(Bytes),
+    /// The status OK.
+    Status,
+    /// Nothing more.
+    End,
+    /// Whatever the general way answers.
+    General(Body),
+}
+
+impl hyper::body::Body for Answer {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let (frame, next) = match &mut *self {
+            Self::Whole(message) => (Frame::data(mem::take(message)), Self::Status),
+            Self::Status => {
+                let mut trailers = HeaderMap::with_capacity(1);
+                trailers.insert("grpc-status", OK);
+                (Frame::trailers(trailers), Self::End)
+            }
+            Self::End => return Poll::Ready(None),
+            Self::General(body) => return Pin::new(body).poll_frame(context),
+        };
+        *self = next;
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Whole(_) | Self::Status => false,
+            Self::End => true,
+            Self::General(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(_) | Self::Status => SizeHint::default(),
+            Self::End => SizeHint::with_exact(0),
+            Self::General(body) => body.size_hint(),
+        }
+    }
+}
+
+/// A body of which the first part has been read.
+#[derive(Debug)]
+struct Begun {
+    first: Option<Bytes>,
+    rest: Incoming,
+}
+
+impl hyper::body::Body for Begun {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(Frame::data(first)))),
+            None => Pin::new(&mut self.rest).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+}
+
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const OK: HeaderValue = HeaderValue::from_static("0");

@@ -1,10 +1,21 @@
-//! A server that answers without deciding, in the runtime that Postern serves in.
+//! A server that answers without deciding, in the runtime that Postern serves in: a thread for each
+//! core, connections shared out among them, the same settings of HTTP/2 and the same allocator.
+//! What answers is tonic's, as its documentation shows how to write it.
 
 use std::error::Error;
 
-use postern::rpc::pb::policy_decision_service_server::PolicyDecisionServiceServer;
+use hyper::{Request, body::Incoming};
+use hyper_util::service::TowerToHyperService;
+use postern::{
+    app::cores::Cores, rpc::pb::policy_decision_service_server::PolicyDecisionServiceServer,
+    rpc::transport::Stages,
+};
 use postern_loadtest::noop::Options;
-use tonic::transport::{Server, server::TcpIncoming};
+use tonic::{body::Body, service::Routes};
+use tower::ServiceExt as _;
+
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::read(std::env::args().skip(1))?;
@@ -15,10 +26,12 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
-    let incoming = TcpIncoming::from(options.listener().await?).with_nodelay(Some(true));
-    Server::builder()
-        .add_service(PolicyDecisionServiceServer::new(options.service()))
-        .serve_with_incoming(incoming)
-        .await?;
+    let routes = Routes::new(PolicyDecisionServiceServer::new(options.service())).prepare();
+    let service = routes.map_request(|request: Request<Incoming>| request.map(Body::new));
+    let (cores, ends) = Cores::start(&TowerToHyperService::new(service), &Stages::default())?;
+    cores.share(options.listener().await?).await?;
+    for end in ends {
+        end.wait().await?;
+    }
     Ok(())
 }

@@ -7,6 +7,8 @@ mod values;
 
 use std::{collections::HashMap, hash::Hash, ops::Range};
 
+use foldhash::fast::RandomState;
+
 use self::values::Narrower;
 use super::{
     finding::{Finding, Findings, Lines},
@@ -229,7 +231,7 @@ impl Check<'_> {
 
     /// No two connectors of one direction have one name.
     fn names<'r>(&mut self, names: impl Iterator<Item = &'r At<String>>, direction: &str) {
-        let mut first: HashMap<&str, &Range<usize>> = HashMap::new();
+        let mut first: HashMap<&str, &Range<usize>, RandomState> = HashMap::default();
         for name in names.filter(|name| !name.value.is_empty()) {
             if let Some(earlier) = first.get(name.value.as_str()) {
                 let message = format!(
@@ -312,7 +314,11 @@ impl Findings {
 }
 
 /// Finds the first that had the same key, or takes the key.
-fn taken<K: Eq + Hash, V: Clone>(seen: &mut HashMap<K, V>, key: K, value: V) -> Option<V> {
+fn taken<K: Eq + Hash, V: Clone>(
+    seen: &mut HashMap<K, V, RandomState>,
+    key: K,
+    value: V,
+) -> Option<V> {
     match seen.entry(key) {
         std::collections::hash_map::Entry::Occupied(entry) => Some(entry.get().clone()),
         std::collections::hash_map::Entry::Vacant(entry) => {
@@ -327,3 +333,6 @@ const MOST_PAIRS: usize = 1_000_000;
 const NAME_CHARACTERS: usize = 64;
 const PATTERN_HELP: &str =
     "write `contoso.com` for that domain alone, `*.contoso.com` for it and all below it";
+/// The same, where `*` can be written, too.
+const ANY_PATTERN_HELP: &str = "write `contoso.com` for that domain alone, `*.contoso.com` for it and all below it, \
+                                `*` for everything";

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, ops::Range};
 
+use foldhash::fast::RandomState;
+
 use super::{
     super::{
         finding::Finding,
@@ -65,7 +67,7 @@ impl Check<'_> {
                 comment,
                 mode: mode.unwrap_or_else(|| self.default_modes()),
                 partner,
-                recipient_domains,
+                recipient_domains: recipient_domains.into(),
                 require,
                 reply,
                 line,
@@ -144,8 +146,8 @@ impl Check<'_> {
             );
         }
         let (partner, patterns) = match (senders, addresses) {
-            (Some((patterns, spans)), _) => (Partner::SenderDomains(patterns), spans),
-            (None, Some((networks, spans))) => (Partner::ClientIps(networks), spans),
+            (Some((patterns, spans)), _) => (Partner::SenderDomains(patterns.into()), spans),
+            (None, Some((networks, spans))) => (Partner::ClientIps(networks.into()), spans),
             (None, None) => {
                 if unread.is_empty() {
                     self.findings.push(missing(span));
@@ -208,11 +210,11 @@ impl Check<'_> {
         let origin = match (word, addresses, certificate) {
             (Some(OriginWord::Unrestricted), _, _) => Some(Origin::Unrestricted),
             (_, None, None) => None,
-            (_, addresses, certificate) => Some(Origin::Restricted(OriginDemand {
+            (_, addresses, certificate) => Some(Origin::Restricted(Box::new(OriginDemand {
                 addresses,
                 certificate,
                 either,
-            })),
+            }))),
         };
         let tls = tls.or(implied.then_some(TlsDemand::Encrypt));
         let require = InboundRequirement {
@@ -339,10 +341,16 @@ impl Check<'_> {
 
     /// No two connectors of one mode share a partner pattern and a recipient pattern.
     pub(super) fn inbound_duplicates(&mut self, connectors: &[Placed<InboundConnector>]) {
-        let mut senders: HashMap<(Mode, &DomainPattern, Option<&DomainPattern>), (usize, usize)> =
-            HashMap::new();
-        let mut networks: HashMap<(Mode, Network, Option<&DomainPattern>), (usize, usize)> =
-            HashMap::new();
+        let mut senders: HashMap<
+            (Mode, &DomainPattern, Option<&DomainPattern>),
+            (usize, usize),
+            RandomState,
+        > = HashMap::default();
+        let mut networks: HashMap<
+            (Mode, Network, Option<&DomainPattern>),
+            (usize, usize),
+            RandomState,
+        > = HashMap::default();
         for (
             at,
             Placed {

@@ -43,10 +43,10 @@ struct Starts {
 
 impl Starts {
     fn of(set: &ConnectorSet, facts: &InboundFacts<'_>) -> Self {
-        // Why: the address first, so that what it waits for comes in beside the look-up by sender.
-        let address = set.by_inbound.by_address(facts.client_ip);
-        let sender = set.by_inbound.by_sender(facts.mail_from.domain());
-        Self { sender, address }
+        Self {
+            sender: set.by_inbound.by_sender(facts.mail_from.domain()),
+            address: set.by_inbound.by_address(facts.client_ip),
+        }
     }
 
     /// Whether a connector in report may apply.

@@ -181,7 +181,7 @@ impl Reload {
             self.settle(&mut events);
         }
         if !events.list.is_empty() {
-            self.outgoing.retain(|snapshot| is_held(snapshot));
+            self.outgoing.retain(is_held);
             self.outgoing.push(live.replace(self.snapshot()));
         }
         events
@@ -191,7 +191,7 @@ impl Reload {
     /// than a call may. What is held for long is left to a later pass.
     fn let_go(&mut self) {
         for _ in 0..HELD_FOR {
-            self.outgoing.retain(|snapshot| is_held(snapshot));
+            self.outgoing.retain(is_held);
             if self.outgoing.is_empty() {
                 break;
             }

@@ -240,5 +240,5 @@ fn same_texts<T: Spelled>(a: &[Written<T>], b: &[Written<T>]) -> bool {
 }
 
 fn texts<T: Spelled>(written: &[Written<T>]) -> impl Iterator<Item = &str> {
-    written.iter().map(|written| written.text())
+    written.iter().map(Written::text)
 }

@@ -204,5 +204,5 @@ impl<'a> Values<'a> {
 }
 
 fn texts<T: Spelled>(values: &[Written<T>]) -> impl ExactSizeIterator<Item = &str> {
-    values.iter().map(|value| value.text())
+    values.iter().map(Written::text)
 }

@@ -150,10 +150,7 @@ fn outbound<'a>(
             let covering = patterns
                 .iter()
                 .filter(|pattern| pattern.value.covers(Some(domain)));
-            (
-                "recipient_domains",
-                covering.map(|pattern| pattern.text()).collect(),
-            )
+            ("recipient_domains", covering.map(Written::text).collect())
         }
         (Scope::Rule, None) => ("rule", Vec::new()),
         (Scope::Domains(_) | Scope::Rule, Some(_)) => return None,
@@ -257,7 +254,7 @@ fn abridged(text: &str) -> String {
 }
 
 fn texts<T: Spelled>(values: &[Written<T>]) -> Vec<&str> {
-    values.iter().map(|value| value.text()).collect()
+    values.iter().map(Written::text).collect()
 }
 
 fn smart_host(host: &SmartHost) -> String {

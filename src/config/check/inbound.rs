@@ -24,6 +24,9 @@ use crate::{
     },
 };
 
+/// Where what must stand once was first seen: in which connector, and which of its patterns.
+type Seen<K> = HashMap<K, (usize, usize), RandomState>;
+
 /// What `origin` can be.
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum OriginWord {
@@ -341,16 +344,8 @@ impl Check<'_> {
 
     /// No two connectors of one mode share a partner pattern and a recipient pattern.
     pub(super) fn inbound_duplicates(&mut self, connectors: &[Placed<InboundConnector>]) {
-        let mut senders: HashMap<
-            (Mode, &DomainPattern, Option<&DomainPattern>),
-            (usize, usize),
-            RandomState,
-        > = HashMap::default();
-        let mut networks: HashMap<
-            (Mode, Network, Option<&DomainPattern>),
-            (usize, usize),
-            RandomState,
-        > = HashMap::default();
+        let mut senders: Seen<(Mode, &DomainPattern, Option<&DomainPattern>)> = Seen::default();
+        let mut networks: Seen<(Mode, Network, Option<&DomainPattern>)> = Seen::default();
         for (
             at,
             Placed {

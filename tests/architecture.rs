@@ -66,7 +66,8 @@ const ONLY: [(&str, &[&str]); 13] = [
     // I4: one way to a connector set.
     ("ConnectorSet::new(", &["config/mod.rs"]),
     // I5: one place that starts tasks.
-    ("spawn(", &["app"]),
+    // A reload has a thread, which is no task: it waits for nothing, and steps back behind serving.
+    ("spawn(", &["app", "source/background.rs"]),
     ("spawn_blocking(", &["app", "source"]),
 ];
 

@@ -7,6 +7,8 @@ mod values;
 
 use std::{collections::HashMap, hash::Hash, ops::Range};
 
+use foldhash::fast::RandomState;
+
 use self::values::Narrower;
 use super::{
     finding::{Finding, Findings, Lines},
@@ -15,7 +17,7 @@ use super::{
     words::shown,
 };
 use crate::policy::{
-    connector::{InboundConnector, Mode, Modes, Written},
+    connector::{InboundConnector, Mode, Modes, OutboundConnector, Written},
     set::{AcceptedDomain, Parts},
 };
 
@@ -48,68 +50,154 @@ pub(super) struct Checked {
     pub(super) retired: bool,
     pub(super) accepted_domains: Vec<AcceptedDomain>,
     pub(super) inbound: Vec<Placed<InboundConnector>>,
-    pub(super) outbound: Vec<Placed<crate::policy::connector::OutboundConnector>>,
+    pub(super) outbound: Vec<Placed<OutboundConnector>>,
 }
 
-/// Judges what was read. What comes out is only good for use where `findings` has no error.
-pub(super) fn check(raw: &RawSet, lines: &Lines<'_>, findings: &mut Findings) -> Checked {
-    let mode = raw
-        .mode
-        .as_ref()
-        .and_then(|mode| values::mode(mode, findings));
-    let set_mode = mode.unwrap_or(Mode::Enforce);
-    let mut check = Check {
-        findings,
-        lines,
-        set_mode,
-    };
-    let accepted_domains = check.accepted_domains(raw);
-    let inbound: Vec<_> = raw
-        .inbound
-        .iter()
-        .filter_map(|raw| check.inbound(raw))
-        .collect();
-    let outbound: Vec<_> = raw
-        .outbound
-        .iter()
-        .filter_map(|raw| check.outbound(raw))
-        .collect();
-    check.names(
-        raw.inbound.iter().filter_map(|raw| raw.value.name.as_ref()),
-        "inbound",
-    );
-    check.names(
-        raw.outbound
-            .iter()
-            .filter_map(|raw| raw.value.name.as_ref()),
-        "outbound",
-    );
-    if check.pairs(&inbound) {
-        check.inbound_duplicates(&inbound);
+/// The checks of one file on the way through its connectors, which may come in parts.
+#[derive(Debug)]
+pub(super) struct Checking<'l> {
+    lines: &'l Lines<'l>,
+    mode: Mode,
+    findings: Findings,
+    accepted_domains: Vec<AcceptedDomain>,
+    inbound: Direction<InboundConnector>,
+    outbound: Direction<OutboundConnector>,
+}
+
+/// What was seen of the connectors of one direction.
+#[derive(Debug)]
+struct Direction<T> {
+    placed: Vec<Placed<T>>,
+    names: Vec<At<String>>,
+    /// Where the first one begins, good or not.
+    first: Option<Range<usize>>,
+    findings: Findings,
+}
+
+impl<'l> Checking<'l> {
+    /// Judges all but the connectors of `raw`.
+    pub(super) fn begin(raw: &RawSet, lines: &'l Lines<'l>) -> Self {
+        let mut findings = Findings::default();
+        let mode = raw
+            .mode
+            .as_ref()
+            .and_then(|mode| values::mode(mode, &mut findings));
+        let set_mode = mode.unwrap_or(Mode::Enforce);
+        let mut check = Check {
+            findings: &mut findings,
+            lines,
+            set_mode,
+        };
+        let accepted_domains = check.accepted_domains(raw);
+        Self {
+            lines,
+            mode: set_mode,
+            findings,
+            accepted_domains,
+            inbound: Direction::default(),
+            outbound: Direction::default(),
+        }
     }
-    check.outbound_duplicates(&outbound);
-    let retired = raw.retired.as_ref().is_some_and(|retired| retired.value);
-    if let (Some(retired), Some(first)) = (
-        raw.retired.as_ref().filter(|retired| retired.value),
-        raw.inbound
-            .iter()
-            .map(|raw| &raw.span)
-            .chain(raw.outbound.iter().map(|raw| &raw.span))
-            .next(),
-    ) {
-        let message = "a retired set holds no connectors";
-        check.findings.push(
-            Finding::error("retired-with-connectors", retired.span.clone(), message)
-                .label(first.clone(), "the first one")
-                .help("remove the connectors, or the line `retired = true`"),
+
+    /// Judges the next connectors, each by itself, and leaves `raw` without them.
+    pub(super) fn take(&mut self, raw: &mut RawSet) {
+        let (lines, set_mode) = (self.lines, self.mode);
+        self.inbound.take(
+            &mut raw.inbound,
+            |raw, findings| {
+                let mut check = Check {
+                    findings,
+                    lines,
+                    set_mode,
+                };
+                check.inbound(raw)
+            },
+            |raw| raw.name.take(),
+        );
+        self.outbound.take(
+            &mut raw.outbound,
+            |raw, findings| {
+                let mut check = Check {
+                    findings,
+                    lines,
+                    set_mode,
+                };
+                check.outbound(raw)
+            },
+            |raw| raw.name.take(),
         );
     }
-    Checked {
-        mode: set_mode,
-        retired,
-        accepted_domains,
-        inbound,
-        outbound,
+
+    /// Judges the whole, where `raw` has what is no connector. What comes out is only good for use
+    /// where `findings` has no error.
+    pub(super) fn finish(self, raw: &RawSet, findings: &mut Findings) -> Checked {
+        let Self {
+            lines,
+            mode,
+            findings: first_findings,
+            accepted_domains,
+            inbound,
+            outbound,
+        } = self;
+        findings.append(first_findings);
+        findings.append(inbound.findings);
+        findings.append(outbound.findings);
+        let mut check = Check {
+            findings,
+            lines,
+            set_mode: mode,
+        };
+        check.names(&inbound.names, "inbound");
+        check.names(&outbound.names, "outbound");
+        drop((inbound.names, outbound.names));
+        let (first_inbound, first_outbound) = (inbound.first, outbound.first);
+        let (inbound, outbound) = (inbound.placed, outbound.placed);
+        if check.pairs(&inbound) {
+            check.inbound_duplicates(&inbound);
+        }
+        check.outbound_duplicates(&outbound);
+        let retired = raw.retired.as_ref().filter(|retired| retired.value);
+        if let (Some(retired), Some(first)) = (retired, first_inbound.or(first_outbound)) {
+            let message = "a retired set holds no connectors";
+            check.findings.push(
+                Finding::error("retired-with-connectors", retired.span.clone(), message)
+                    .label(first, "the first one")
+                    .help("remove the connectors, or the line `retired = true`"),
+            );
+        }
+        Checked {
+            mode,
+            retired: retired.is_some(),
+            accepted_domains,
+            inbound,
+            outbound,
+        }
+    }
+}
+
+impl<T> Default for Direction<T> {
+    fn default() -> Self {
+        Self {
+            placed: Vec::new(),
+            names: Vec::new(),
+            first: None,
+            findings: Findings::default(),
+        }
+    }
+}
+
+impl<T> Direction<T> {
+    fn take<R>(
+        &mut self,
+        list: &mut Vec<At<R>>,
+        mut check: impl FnMut(&At<R>, &mut Findings) -> Option<Placed<T>>,
+        name: impl Fn(&mut R) -> Option<At<String>>,
+    ) {
+        for mut raw in list.drain(..) {
+            self.first.get_or_insert_with(|| raw.span.clone());
+            self.placed.extend(check(&raw, &mut self.findings));
+            self.names.extend(name(&mut raw.value));
+        }
     }
 }
 
@@ -228,9 +316,9 @@ impl Check<'_> {
     }
 
     /// No two connectors of one direction have one name.
-    fn names<'r>(&mut self, names: impl Iterator<Item = &'r At<String>>, direction: &str) {
-        let mut first: HashMap<&str, &Range<usize>> = HashMap::new();
-        for name in names.filter(|name| !name.value.is_empty()) {
+    fn names(&mut self, names: &[At<String>], direction: &str) {
+        let mut first: HashMap<&str, &Range<usize>, RandomState> = HashMap::default();
+        for name in names.iter().filter(|name| !name.value.is_empty()) {
             if let Some(earlier) = first.get(name.value.as_str()) {
                 let message = format!(
                     "two {direction} connectors have the name `{}`",
@@ -312,7 +400,11 @@ impl Findings {
 }
 
 /// Finds the first that had the same key, or takes the key.
-fn taken<K: Eq + Hash, V: Clone>(seen: &mut HashMap<K, V>, key: K, value: V) -> Option<V> {
+fn taken<K: Eq + Hash, V: Clone>(
+    seen: &mut HashMap<K, V, RandomState>,
+    key: K,
+    value: V,
+) -> Option<V> {
     match seen.entry(key) {
         std::collections::hash_map::Entry::Occupied(entry) => Some(entry.get().clone()),
         std::collections::hash_map::Entry::Vacant(entry) => {
@@ -327,3 +419,6 @@ const MOST_PAIRS: usize = 1_000_000;
 const NAME_CHARACTERS: usize = 64;
 const PATTERN_HELP: &str =
     "write `contoso.com` for that domain alone, `*.contoso.com` for it and all below it";
+/// The same, where `*` can be written, too.
+const ANY_PATTERN_HELP: &str = "write `contoso.com` for that domain alone, `*.contoso.com` for it and all below it, \
+                                `*` for everything";

@@ -129,6 +129,20 @@ impl Findings {
         }
     }
 
+    /// Adds those of `later` behind its own.
+    pub(crate) fn append(&mut self, later: Self) {
+        for finding in later.list {
+            self.push(finding);
+        }
+        self.more += later.more;
+        self.more_errors |= later.more_errors;
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Unwraps `result`, or records as an error why it failed and carries on.
     pub fn keep<T, E: Display>(
         &mut self,

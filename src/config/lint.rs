@@ -114,7 +114,7 @@ fn lock(placed: &Placed<InboundConnector>) -> Option<&OriginDemand> {
         .iter()
         .any(|pattern| pattern.value == DomainPattern::Any);
     match &placed.connector.require.origin {
-        Some(Origin::Restricted(demand)) => everything.then_some(demand),
+        Some(Origin::Restricted(demand)) => everything.then_some(&**demand),
         Some(Origin::Unrestricted) | None => None,
     }
 }
@@ -166,7 +166,7 @@ fn outside_recipients(checked: &Checked, findings: &mut Findings) {
                 || accepted.get(&pattern.value).is_some()
                 || accepted.parent(&pattern.value).is_some();
             if !within {
-                let message = format!("`{}` is outside of `accepted_domains`", pattern.text);
+                let message = format!("`{}` is outside of `accepted_domains`", pattern.text());
                 findings.push(Finding::warning("recipient-not-accepted", span.clone(), message).help(
                     "add the domain to `accepted_domains`, or mend it: calls for it choose another set",
                 ));

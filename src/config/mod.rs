@@ -14,6 +14,7 @@ pub mod raw;
 pub mod render;
 mod rules;
 mod schema;
+mod segments;
 pub mod settings;
 mod syntax;
 pub mod table;
@@ -24,7 +25,12 @@ use std::{fmt::Write as _, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 
-use self::finding::{Finding, Findings, Lines};
+use self::{
+    check::{Checked, Checking},
+    finding::{Finding, Findings, Lines},
+    raw::RawSet,
+    segments::Segments,
+};
 use crate::policy::ConnectorSet;
 
 pub use self::overlap::{Overlap, overlaps};
@@ -68,15 +74,22 @@ pub enum FileKind<'a> {
 /// assert_eq!(&*set.inbound()[0].name, "ContosoBank");
 /// ```
 pub fn load_str(name: &str, text: &str) -> Outcome {
+    load_parts(name, text, PART)
+}
+
+/// The same, reading a `text` of more than `length` octets in parts of about as many, where that can
+/// be done.
+fn load_parts(name: &str, text: &str, length: usize) -> Outcome {
     let mut findings = Findings::default();
-    let Some(raw) = raw::read(text, &mut findings) else {
+    let lines = Lines::of(text);
+    let checked = in_parts(text, &lines, length, &mut findings)
+        .or_else(|| as_whole(text, &lines, &mut findings));
+    let Some((raw, checked)) = checked else {
         return Outcome {
             set: None,
             findings: findings.into_sorted(),
         };
     };
-    let lines = Lines::of(text);
-    let checked = check::check(&raw, &lines, &mut findings);
     if findings.has_errors() {
         return Outcome {
             set: None,
@@ -89,6 +102,31 @@ pub fn load_str(name: &str, text: &str) -> Outcome {
         set: Some(Arc::new(set)),
         findings: findings.into_sorted(),
     }
+}
+
+/// Reads and checks a text as a whole, whatever it is.
+fn as_whole(text: &str, lines: &Lines<'_>, findings: &mut Findings) -> Option<(RawSet, Checked)> {
+    let mut raw = raw::read(text, findings)?;
+    let mut checking = Checking::begin(&raw, lines);
+    checking.take(&mut raw);
+    let checked = checking.finish(&raw, findings);
+    Some((raw, checked))
+}
+
+/// Reads and checks a text in parts; none, and no finding, where it must be read as a whole.
+fn in_parts(
+    text: &str,
+    lines: &Lines<'_>,
+    length: usize,
+    findings: &mut Findings,
+) -> Option<(RawSet, Checked)> {
+    let (raw, segments) = Segments::of(text, length)?;
+    let mut checking = Checking::begin(&raw, lines);
+    for part in segments {
+        checking.take(&mut part?);
+    }
+    let checked = checking.finish(&raw, findings);
+    Some((raw, checked))
 }
 
 /// The kind of a file in the connectors' directory.
@@ -109,3 +147,6 @@ pub fn digest(text: &str) -> String {
     }
     digest
 }
+
+/// How much of a text is read at a time: some hundred connectors.
+const PART: usize = 32 * 1024;

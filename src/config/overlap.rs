@@ -59,7 +59,7 @@ impl Overlap<'_> {
             let name = sets.get(at).map_or("", |set| set.name());
             let message = format!(
                 "`{}` overlaps `{}`, which the set `{name}` accepts ({name}.toml:{})",
-                own.pattern.text, other.pattern.text, other.line
+                own.pattern.text(), other.pattern.text(), other.line
             );
             Finding::error("accepted-overlap", own.span.clone(), message).help(
                 "a call that names no set must find one: let each domain be accepted by one set alone",

@@ -45,6 +45,12 @@ pub(crate) fn parse<'t>(text: &'t str, findings: &mut Findings) -> Option<DeTabl
     None
 }
 
+/// Parses `text`, of which nothing is to be said where it is not TOML.
+pub(crate) fn parse_clean(text: &str) -> Option<DeTable<'_>> {
+    let (root, errors) = DeTable::parse_recoverable(text);
+    errors.is_empty().then(|| root.into_inner())
+}
+
 /// Whether a file says that it is of version 1. Where it says another, the answer is none: it is
 /// not to be judged by the rules of this one.
 pub(crate) fn check_version(text: &str, root: &DeTable<'_>, findings: &mut Findings) -> Option<()> {

@@ -72,6 +72,8 @@ pub(crate) struct Step {
 #[derive(Debug)]
 pub(crate) struct Reader<'a> {
     text: &'a str,
+    /// Where in the file the text begins.
+    base: usize,
     root: &'static [Field],
     words: &'static [Word],
     path: Vec<Step>,
@@ -86,8 +88,21 @@ impl<'a> Reader<'a> {
         words: &'static [Word],
         findings: &'a mut Findings,
     ) -> T {
+        Self::read_from(0, text, root, words, findings)
+    }
+
+    /// The same of a part of a file, which begins at `base`. Only the places of values count from
+    /// the beginning of the file; those of findings do not.
+    pub(crate) fn read_from<T: Table>(
+        base: usize,
+        text: &'a str,
+        root: &DeTable<'_>,
+        words: &'static [Word],
+        findings: &'a mut Findings,
+    ) -> T {
         let mut reader = Self {
             text,
+            base,
             root: T::KEYS,
             words,
             path: Vec::new(),
@@ -108,6 +123,12 @@ impl<'a> Reader<'a> {
         let finding = Finding::error("key-unknown", key.span(), message).help(advice.help);
         self.findings.push(finding);
         advice.meant.map_or_else(|| name.to_owned(), str::to_owned)
+    }
+
+    /// The bytes of the file where `value` stands.
+    pub(crate) fn place<T>(&self, value: &Spanned<T>) -> Range<usize> {
+        let span = value.span();
+        self.base + span.start..self.base + span.end
     }
 
     /// Goes into the table of `field`.

@@ -99,7 +99,7 @@ impl Value for Vec<At<String>> {
             if let Some(text) = entry.get_ref().as_str() {
                 texts.push(At {
                     value: text.to_owned(),
-                    span: entry.span(),
+                    span: reader.place(entry),
                 });
             } else {
                 let what = format!("an entry of `{}`", field.key);
@@ -129,7 +129,7 @@ impl<T: Value> Slot for Option<At<T>> {
         }
         *self = taken.map(|taken| At {
             value: taken,
-            span: value.span(),
+            span: reader.place(value),
         });
     }
 }
@@ -172,7 +172,7 @@ impl<T: Table> Slot for Vec<At<T>> {
                 }
                 self.push(At {
                     value,
-                    span: entry.span(),
+                    span: reader.place(entry),
                 });
                 reader.leave();
             }

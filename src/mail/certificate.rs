@@ -32,6 +32,14 @@ impl CertificateName {
         }
     }
 
+    /// The name itself, where it has no `*`.
+    pub fn exact(&self) -> Option<&Domain> {
+        match &self.0 {
+            Pattern::Exact(name) => Some(name),
+            Pattern::Subtree(_) => None,
+        }
+    }
+
     /// The domain behind the `*`, where the name has one.
     pub fn wildcard_base(&self) -> Option<&Domain> {
         match &self.0 {

@@ -1,52 +1,86 @@
 //! A table of domain patterns, asked for those that cover a domain.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _};
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
 
 use super::{Domain, DomainPattern};
 
 /// A value for each of many [`DomainPattern`]s, found by domain with one probe for each label.
 #[derive(Clone, Debug)]
 pub struct DomainTable<T> {
-    names: HashMap<Box<str>, Values<T>, RandomState>,
+    /// All names, one behind the other.
+    names: String,
+    entries: HashTable<Named<T>>,
+    hasher: RandomState,
     any: Option<T>,
 }
 
 /// The values of the two patterns that have one name.
 #[derive(Clone, Debug)]
-struct Values<T> {
+struct Named<T> {
+    /// Where the name begins among all names.
+    start: u32,
+    /// How long it is: a domain has at most 253 octets.
+    length: u8,
     exact: Option<T>,
     subtree: Option<T>,
+}
+
+impl<T> Named<T> {
+    fn name<'n>(&self, names: &'n str) -> &'n str {
+        let start = self.start as usize;
+        names
+            .get(start..start + usize::from(self.length))
+            .unwrap_or_default()
+    }
 }
 
 impl<T> DomainTable<T> {
     /// True where it has no pattern.
     pub fn is_empty(&self) -> bool {
-        self.any.is_none() && self.names.is_empty()
+        self.any.is_none() && self.entries.is_empty()
     }
 
     /// The value of `pattern`, where one may be put or taken.
     pub fn slot(&mut self, pattern: &DomainPattern) -> &mut Option<T> {
         let (domain, exact) = match pattern {
             DomainPattern::Any => return &mut self.any,
-            DomainPattern::Exact(domain) => (domain, true),
-            DomainPattern::Subtree(domain) => (domain, false),
+            DomainPattern::Exact(domain) => (domain.as_str(), true),
+            DomainPattern::Subtree(domain) => (domain.as_str(), false),
         };
-        // Why: asking before inserting saves an allocation for each pattern that is there already.
-        if !self.names.contains_key(domain.as_str()) {
-            self.names.insert(
-                domain.as_str().into(),
-                Values {
-                    exact: None,
-                    subtree: None,
-                },
-            );
+        let Self {
+            names,
+            entries,
+            hasher,
+            any,
+        } = self;
+        // Why: a set's text is bounded at 64 MiB, and a name at 253 octets.
+        let (Ok(start), Ok(length)) = (u32::try_from(names.len()), u8::try_from(domain.len()))
+        else {
+            return any;
+        };
+        let named = entries
+            .entry(
+                hash(hasher, domain),
+                |named| named.name(names) == domain,
+                |named| hash(hasher, named.name(names)),
+            )
+            .or_insert_with(|| Named {
+                start,
+                length,
+                exact: None,
+                subtree: None,
+            })
+            .into_mut();
+        if named.start == start {
+            names.push_str(domain);
         }
-        match self.names.get_mut(domain.as_str()) {
-            Some(values) if exact => &mut values.exact,
-            Some(values) => &mut values.subtree,
-            None => &mut self.any,
+        if exact {
+            &mut named.exact
+        } else {
+            &mut named.subtree
         }
     }
 
@@ -54,45 +88,67 @@ impl<T> DomainTable<T> {
     pub fn get(&self, pattern: &DomainPattern) -> Option<&T> {
         match pattern {
             DomainPattern::Any => self.any.as_ref(),
-            DomainPattern::Exact(domain) => self.names.get(domain.as_str())?.exact.as_ref(),
-            DomainPattern::Subtree(domain) => self.names.get(domain.as_str())?.subtree.as_ref(),
+            DomainPattern::Exact(domain) => self.named(domain.as_str())?.exact.as_ref(),
+            DomainPattern::Subtree(domain) => self.named(domain.as_str())?.subtree.as_ref(),
         }
+    }
+
+    /// The value of the most specific pattern that covers `domain`: the first of
+    /// [`covering`](Self::covering).
+    pub fn most_specific(&self, domain: Option<&Domain>) -> Option<&T> {
+        if let Some(domain) = domain
+            && !self.entries.is_empty()
+        {
+            if let Some(named) = self.named(domain.as_str())
+                && let Some(value) = named.exact.as_ref().or(named.subtree.as_ref())
+            {
+                return Some(value);
+            }
+            for above in domain.ancestors().skip(1) {
+                let value = self.named(above).and_then(|named| named.subtree.as_ref());
+                if value.is_some() {
+                    return value;
+                }
+            }
+        }
+        self.any.as_ref()
     }
 
     /// The values of the patterns that cover `domain`, the most specific first: itself, the
     /// wildcards from the longest, everything. `None` is mail without a domain.
     pub fn covering(&self, domain: Option<&Domain>) -> impl Iterator<Item = &T> {
         let names = domain
-            .filter(|_| !self.names.is_empty())
+            .filter(|_| !self.entries.is_empty())
             .into_iter()
             .flat_map(Domain::ancestors);
         names
             .enumerate()
-            .filter_map(|(above, name)| self.names.get(name).map(|values| (above, values)))
-            .flat_map(|(above, values)| {
+            .filter_map(|(above, name)| self.named(name).map(|named| (above, named)))
+            .flat_map(|(above, named)| {
                 let exact = if above == 0 {
-                    values.exact.as_ref()
+                    named.exact.as_ref()
                 } else {
                     None
                 };
-                exact.into_iter().chain(values.subtree.as_ref())
+                exact.into_iter().chain(named.subtree.as_ref())
             })
             .chain(self.any.as_ref())
     }
 
     /// Every pattern with its value, in no order.
     pub fn iter(&self) -> impl Iterator<Item = (DomainPattern, &T)> {
-        let named = self.names.iter().flat_map(|(name, values)| {
-            let exact = values
+        let named = self.entries.iter().flat_map(|named| {
+            let exact = named
                 .exact
                 .as_ref()
                 .map(|value| (DomainPattern::Exact as fn(_) -> _, value));
-            let subtree = values
+            let subtree = named
                 .subtree
                 .as_ref()
                 .map(|value| (DomainPattern::Subtree as fn(_) -> _, value));
+            let name = named.name(&self.names);
             let pair = exact.into_iter().chain(subtree);
-            pair.map(|(pattern, value)| (pattern(Domain::canonical(name)), value))
+            pair.map(move |(pattern, value)| (pattern(Domain::canonical(name)), value))
         });
         named.chain(self.any.iter().map(|value| (DomainPattern::Any, value)))
     }
@@ -111,9 +167,33 @@ impl<T> DomainTable<T> {
             DomainPattern::Subtree(domain) => (Some(domain), 1),
         };
         let names = domain.into_iter().flat_map(Domain::ancestors).skip(own);
-        let wider = names.filter_map(|name| self.names.get(name)?.subtree.as_ref());
+        let wider = names.filter_map(|name| self.named(name)?.subtree.as_ref());
         wider.chain(domain.and(self.any.as_ref()))
     }
+
+    /// Gives back the room that was kept for more patterns.
+    pub fn shrink(&mut self) {
+        let Self {
+            names,
+            entries,
+            hasher,
+            ..
+        } = self;
+        names.shrink_to_fit();
+        entries.shrink_to_fit(|named| hash(hasher, named.name(names)));
+    }
+
+    fn named(&self, name: &str) -> Option<&Named<T>> {
+        self.entries.find(hash(&self.hasher, name), |named| {
+            named.name(&self.names) == name
+        })
+    }
+}
+
+fn hash(hasher: &RandomState, name: &str) -> u64 {
+    let mut state = hasher.build_hasher();
+    state.write(name.as_bytes());
+    state.finish()
 }
 
 impl DomainTable<()> {
@@ -130,7 +210,9 @@ impl DomainTable<()> {
 impl<T> Default for DomainTable<T> {
     fn default() -> Self {
         Self {
-            names: HashMap::default(),
+            names: String::new(),
+            entries: HashTable::new(),
+            hasher: RandomState::default(),
             any: None,
         }
     }

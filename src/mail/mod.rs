@@ -19,7 +19,9 @@ pub use certificate::{
 };
 pub use domain::{Domain, DomainError, DomainPattern, PatternError};
 pub use domain_table::DomainTable;
-pub use network::{AddressError, HostBits, Network, NetworkError, NetworkTable, parse_address};
+pub use network::{
+    AddressError, HostBits, Network, NetworkError, NetworkRanges, NetworkTable, parse_address,
+};
 pub use tls::{TlsVersion, TlsVersionError};
 
 /// `text` in backticks, fit for one line of an error: escaped where it does not print, and cut

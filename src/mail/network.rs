@@ -1,5 +1,6 @@
 //! Addresses and networks, each in one form: an IPv4-mapped IPv6 address is its IPv4 address.
 
+mod ranges;
 mod table;
 
 use std::{
@@ -12,6 +13,7 @@ use ipnet::{IpNet, IpSubnets, Ipv4Subnets, Ipv6Subnets};
 
 use super::quoted;
 
+pub use ranges::NetworkRanges;
 pub use table::NetworkTable;
 
 /// A network of IPv4 or IPv6 addresses, its host bits zero.

@@ -2,9 +2,10 @@
 
 use super::{
     decision::Action,
+    listed::Listed,
     requirement::{InboundRequirement, OutboundRequirement},
 };
-use crate::mail::{Domain, DomainPattern, Network};
+use crate::mail::{CertificateName, Domain, DomainPattern, Fingerprint, Network, TlsVersion};
 
 use std::{fmt, net::IpAddr};
 
@@ -13,20 +14,20 @@ use std::{fmt, net::IpAddr};
 pub struct InboundConnector {
     /// Unique among the inbound connectors of its set.
     pub name: Box<str>,
-    /// The administrator's own note; never interpreted.
-    pub comment: Option<Box<str>>,
-    /// Which of enforced, reported and off it is, and what was written.
-    pub mode: Modes,
     /// How the partner is recognised.
     pub partner: Partner,
-    /// Only mail to these; empty: to whomever.
-    pub recipient_domains: Vec<Written<DomainPattern>>,
     /// The restrictions that its mail must meet.
     pub require: InboundRequirement,
-    /// What to say where they are not met.
-    pub reply: ReplyRule,
+    /// Which of enforced, reported and off it is, and what was written.
+    pub mode: Modes,
     /// Line of its file at which it begins, counted from 1.
     pub line: u32,
+    /// Only mail to these; empty: to whomever.
+    pub recipient_domains: Box<[Written<DomainPattern>]>,
+    /// What to say where they are not met.
+    pub reply: ReplyRule,
+    /// The administrator's own note; never interpreted.
+    pub comment: Option<Box<str>>,
 }
 
 /// What was agreed with a partner about mail that we send to it.
@@ -34,36 +35,36 @@ pub struct InboundConnector {
 pub struct OutboundConnector {
     /// Unique among the outbound connectors of its set.
     pub name: Box<str>,
-    /// The administrator's own note; never interpreted.
-    pub comment: Option<Box<str>>,
-    /// Which of enforced, reported and off it is, and what was written.
-    pub mode: Modes,
     /// Which mail it governs.
     pub scope: Scope,
-    /// Next hops in order of preference; empty: by MX.
-    pub smart_hosts: Vec<Written<SmartHost>>,
     /// What a session with the next hop must meet.
     pub require: OutboundRequirement,
-    /// What to say where it is not met.
-    pub reply: ReplyRule,
+    /// Next hops in order of preference; empty: by MX.
+    pub smart_hosts: Box<[Written<SmartHost>]>,
+    /// Which of enforced, reported and off it is, and what was written.
+    pub mode: Modes,
     /// Line of its file at which it begins, counted from 1.
     pub line: u32,
+    /// What to say where it is not met.
+    pub reply: ReplyRule,
+    /// The administrator's own note; never interpreted.
+    pub comment: Option<Box<str>>,
 }
 
 /// How an inbound connector recognises its partner.
 #[derive(Clone, Debug)]
 pub enum Partner {
     /// By the domain of the envelope sender.
-    SenderDomains(Vec<Written<DomainPattern>>),
+    SenderDomains(Listed<Written<DomainPattern>>),
     /// By the address of the sending server.
-    ClientIps(Vec<Written<Network>>),
+    ClientIps(Listed<Written<Network>>),
 }
 
 /// Which mail an outbound connector governs.
 #[derive(Clone, Debug)]
 pub enum Scope {
     /// Mail to these domains.
-    Domains(Vec<Written<DomainPattern>>),
+    Domains(Listed<Written<DomainPattern>>),
     /// Only mail of calls that name it (Exchange: a transport rule's connector).
     Rule,
 }
@@ -73,8 +74,14 @@ pub enum Scope {
 pub struct Written<T> {
     /// What it means.
     pub value: T,
-    /// As it stands in the file.
-    pub text: Box<str>,
+    /// As it stands in the file, where the value itself does not have that text.
+    text: Option<Box<str>>,
+}
+
+/// A value that may have the text of one way to write it, so that it need not be kept twice.
+pub trait Spelled {
+    /// That text.
+    fn spelling(&self) -> Option<&str>;
 }
 
 /// Whether a connector is in force.
@@ -155,12 +162,65 @@ impl Modes {
     }
 }
 
-impl<T> Written<T> {
+impl<T: Spelled> Written<T> {
     /// `value`, written as `text`.
     pub fn new(value: T, text: &str) -> Self {
-        Self {
-            value,
-            text: text.into(),
+        let text = (value.spelling() != Some(text)).then(|| text.into());
+        Self { value, text }
+    }
+
+    /// As it stands in the file.
+    pub fn text(&self) -> &str {
+        match &self.text {
+            Some(text) => text,
+            None => self.value.spelling().unwrap_or_default(),
+        }
+    }
+}
+
+impl Spelled for CertificateName {
+    fn spelling(&self) -> Option<&str> {
+        self.exact().map(Domain::as_str)
+    }
+}
+
+impl Spelled for DomainPattern {
+    fn spelling(&self) -> Option<&str> {
+        match self {
+            Self::Any => Some("*"),
+            Self::Exact(domain) => Some(domain.as_str()),
+            Self::Subtree(_) => None,
+        }
+    }
+}
+
+impl Spelled for Fingerprint {
+    fn spelling(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Spelled for Network {
+    fn spelling(&self) -> Option<&str> {
+        None
+    }
+}
+
+impl Spelled for SmartHost {
+    fn spelling(&self) -> Option<&str> {
+        match &self.host {
+            Host::Name(name) => Some(name.as_str()),
+            Host::Address(_) => None,
+        }
+    }
+}
+
+impl Spelled for TlsVersion {
+    fn spelling(&self) -> Option<&str> {
+        match self {
+            Self::Tls1_2 => Some("TLSv1.2"),
+            Self::Tls1_3 => Some("TLSv1.3"),
+            Self::Unknown | Self::Ssl3 | Self::Tls1_0 | Self::Tls1_1 => None,
         }
     }
 }

@@ -4,7 +4,7 @@ use super::{
     connector::Partner,
     decision::{Decision, Matched, MatchedBy, Report, Verdict},
     facts::InboundFacts,
-    index::{Chain, InboundIndex, Slot},
+    index::{Chain, Id, NodeId, Slot, World},
     requirement::{Origin, Statement, Unmet, check_version},
     set::ConnectorSet,
     words::{self, Audience},
@@ -13,9 +13,10 @@ use crate::mail::Recipient;
 
 /// Decides whether a session may hand us mail.
 pub fn decide_inbound<'a>(set: &'a ConnectorSet, facts: &'a InboundFacts<'a>) -> Decision<'a> {
-    let mut decision = decide(set, &Chains::of(set, &set.enforced.inbound, facts), facts);
-    if let Some(world) = &set.if_enforced {
-        let chains = Chains::of(set, &world.inbound, facts);
+    let starts = Starts::of(set, facts);
+    let mut decision = decide(set, &starts.chains(set, World::Enforced, facts), facts);
+    if starts.has_reports(set) {
+        let chains = starts.chains(set, World::IfEnforced, facts);
         if chains.sender.reported || chains.address.reported {
             let Decision {
                 verdict,
@@ -33,6 +34,36 @@ pub fn decide_inbound<'a>(set: &'a ConnectorSet, facts: &'a InboundFacts<'a>) ->
     decision
 }
 
+/// Where both chains begin.
+#[derive(Clone, Copy, Debug)]
+struct Starts {
+    sender: Option<NodeId>,
+    address: Option<NodeId>,
+}
+
+impl Starts {
+    fn of(set: &ConnectorSet, facts: &InboundFacts<'_>) -> Self {
+        Self {
+            sender: set.by_inbound.by_sender(facts.mail_from.domain()),
+            address: set.by_inbound.by_address(facts.client_ip),
+        }
+    }
+
+    /// Whether a connector in report may apply.
+    fn has_reports(self, set: &ConnectorSet) -> bool {
+        set.by_inbound.has_reports(self.sender) || set.by_inbound.has_reports(self.address)
+    }
+
+    fn chains(self, set: &ConnectorSet, world: World, facts: &InboundFacts<'_>) -> Chains {
+        let recipient: Option<&Recipient> = facts.rcpt_to.as_ref();
+        let chain = |start| set.by_inbound.chain(world, start, recipient, set.inbound());
+        Chains {
+            sender: chain(self.sender),
+            address: chain(self.address),
+        }
+    }
+}
+
 /// What both chains come to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chains {
@@ -41,12 +72,8 @@ pub(super) struct Chains {
 }
 
 impl Chains {
-    pub(super) fn of(set: &ConnectorSet, index: &InboundIndex, facts: &InboundFacts<'_>) -> Self {
-        let recipient: Option<&Recipient> = facts.rcpt_to.as_ref();
-        Self {
-            sender: index.by_sender(facts.mail_from.domain(), recipient, set.inbound()),
-            address: index.by_address(facts.client_ip, recipient, set.inbound()),
-        }
+    pub(super) fn of(set: &ConnectorSet, world: World, facts: &InboundFacts<'_>) -> Self {
+        Starts::of(set, facts).chains(set, world, facts)
     }
 }
 
@@ -99,7 +126,7 @@ pub(super) fn check<'a>(
     facts: &'a InboundFacts<'a>,
     unmet: &mut impl FnMut(Unmet<'a>),
 ) {
-    let connector = |id: u32| set.inbound().get(id as usize);
+    let connector = |id: Id| set.inbound().get(id.at());
     let tls = facts.tls.as_ref();
     let mut tls_refused = false;
     if let Some(connector) = chain.tls.and_then(connector)
@@ -137,11 +164,11 @@ pub(super) fn statement(connector: &super::connector::InboundConnector) -> State
 
 /// The connector of `slot`, with the pattern that matched as written.
 pub(super) fn matched(set: &ConnectorSet, slot: Slot) -> Option<Matched<'_>> {
-    let connector = set.inbound().get(slot.connector as usize)?;
+    let connector = set.inbound().get(slot.connector.at())?;
     let value = slot.value as usize;
     let (by, value) = match &connector.partner {
-        Partner::SenderDomains(patterns) => (MatchedBy::SenderDomain, &patterns.get(value)?.text),
-        Partner::ClientIps(networks) => (MatchedBy::ClientIp, &networks.get(value)?.text),
+        Partner::SenderDomains(patterns) => (MatchedBy::SenderDomain, patterns.get(value)?.text()),
+        Partner::ClientIps(networks) => (MatchedBy::ClientIp, networks.get(value)?.text()),
     };
     Some(Matched {
         name: &connector.name,

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod facts;
 mod inbound;
 mod index;
+pub mod listed;
 mod outbound;
 pub mod requirement;
 pub mod set;

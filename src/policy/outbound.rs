@@ -6,7 +6,7 @@ use super::{
         Action, Decision, Delivery, Matched, MatchedBy, Reason, Rejection, Reply, Report, Verdict,
     },
     facts::{OutboundFacts, SessionFacts},
-    index::{OutboundIndex, Slot},
+    index::Slot,
     requirement::{Seen, Statement, Unmet},
     set::ConnectorSet,
     words::{self, Audience},
@@ -14,8 +14,8 @@ use super::{
 
 /// Decides how a message may be delivered or, with a session, whether it may carry the message.
 pub fn decide_outbound<'a>(set: &'a ConnectorSet, facts: &'a OutboundFacts<'a>) -> Decision<'a> {
-    let governs = match Governing::of(set, &set.enforced.outbound, facts) {
-        Ok(governs) => governs,
+    let (governs, if_enforced) = match Governing::of(set, facts) {
+        Ok(governing) => governing,
         Err(RuleNotFound(name)) => return rule_not_found(name),
     };
     let mut decision = match governs {
@@ -28,8 +28,7 @@ pub fn decide_outbound<'a>(set: &'a ConnectorSet, facts: &'a OutboundFacts<'a>) 
             ..Decision::bare(Verdict::Accept)
         },
     };
-    if let Some(world) = &set.if_enforced
-        && let Ok(Some(governs)) = Governing::of(set, &world.outbound, facts)
+    if let Some(governs) = if_enforced
         && governs.connector.mode.reports()
     {
         let Decision {
@@ -59,34 +58,36 @@ pub(super) struct Governing<'a> {
 pub(super) struct RuleNotFound<'a>(pub(super) &'a str);
 
 impl<'a> Governing<'a> {
-    /// The connector that governs, if one does.
+    /// The connectors that govern, if such are there: as enforced, and as if the reports were.
     pub(super) fn of(
         set: &'a ConnectorSet,
-        index: &'a OutboundIndex,
         facts: &OutboundFacts<'a>,
-    ) -> Result<Option<Self>, RuleNotFound<'a>> {
+    ) -> Result<(Option<Self>, Option<Self>), RuleNotFound<'a>> {
         if let Some(name) = facts.rule_connector {
-            let connector = index
+            let connector = set
+                .by_outbound
                 .by_rule(name)
-                .and_then(|id| set.outbound().get(id as usize));
+                .and_then(|id| set.outbound().get(id.at()));
             let connector = connector.ok_or(RuleNotFound(name))?;
             let by = Matched {
                 name: &connector.name,
                 by: MatchedBy::Rule,
                 value: "",
             };
-            return Ok(Some(Self { connector, by }));
+            let governs = Some(Self { connector, by });
+            return Ok((governs, governs));
         }
-        let slot = index.by_recipient(facts.rcpt_to.domain());
-        Ok(slot.and_then(|slot| Self::by_recipient(set, slot)))
+        let (enforced, if_enforced) = set.by_outbound.by_recipient(facts.rcpt_to.domain());
+        let governs = |slot: Option<Slot>| Self::by_recipient(set, slot?);
+        Ok((governs(enforced), governs(if_enforced)))
     }
 
     fn by_recipient(set: &'a ConnectorSet, slot: Slot) -> Option<Self> {
-        let connector = set.outbound().get(slot.connector as usize)?;
+        let connector = set.outbound().get(slot.connector.at())?;
         let Scope::Domains(patterns) = &connector.scope else {
             return None;
         };
-        let value = &patterns.get(slot.value as usize)?.text;
+        let value = patterns.get(slot.value as usize)?.text();
         let by = Matched {
             name: &connector.name,
             by: MatchedBy::RecipientDomain,

@@ -6,6 +6,7 @@ use super::{
     connector::{ReplyRule, SmartHost, Written},
     decision::Reason,
     facts::{CertificateFacts, SessionFacts, TlsFacts, Trust},
+    listed::Listed,
 };
 use crate::mail::{AddressSet, CertificateName, Fingerprint, Network, TlsVersion};
 
@@ -58,7 +59,7 @@ pub enum TlsLevel {
 #[derive(Clone, Debug)]
 pub enum Origin {
     /// From these addresses, with these certificates.
-    Restricted(OriginDemand),
+    Restricted(Box<OriginDemand>),
     /// From anywhere: lifts what is inherited.
     Unrestricted,
 }
@@ -78,8 +79,9 @@ pub struct OriginDemand {
 #[derive(Clone, Debug)]
 pub struct AddressDemand {
     /// In the order written, equals once.
-    pub networks: Vec<Written<Network>>,
-    set: AddressSet,
+    pub networks: Listed<Written<Network>>,
+    /// Where they are many.
+    set: Option<Box<AddressSet>>,
 }
 
 /// Certificates that a peer may present: one with one of the fingerprints, trusted or not, or a
@@ -87,9 +89,9 @@ pub struct AddressDemand {
 #[derive(Clone, Debug)]
 pub struct CertificateDemand {
     /// In the order written, equals once.
-    pub names: Vec<Written<CertificateName>>,
+    pub names: Listed<Written<CertificateName>>,
     /// In the order written, equals once.
-    pub fingerprints: Vec<Written<Fingerprint>>,
+    pub fingerprints: Box<[Written<Fingerprint>]>,
 }
 
 /// A demand that a session does not meet, and what a sentence about it needs.
@@ -176,13 +178,23 @@ impl TlsLevel {
 impl AddressDemand {
     /// Mail from one of `networks`.
     pub fn new(networks: Vec<Written<Network>>) -> Self {
-        let set = networks.iter().map(|network| network.value).collect();
-        Self { networks, set }
+        let set = (networks.len() > FEW)
+            .then(|| Box::new(networks.iter().map(|network| network.value).collect()));
+        Self {
+            networks: networks.into(),
+            set,
+        }
     }
 
     /// True where `address` is in one of the networks.
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.set.contains(address)
+        match &self.set {
+            Some(set) => set.contains(address),
+            None => self
+                .networks
+                .iter()
+                .any(|network| network.value.contains(address)),
+        }
     }
 }
 
@@ -342,3 +354,6 @@ impl OutboundRequirement {
         }
     }
 }
+
+/// How many networks are asked one by one.
+const FEW: usize = 4;

@@ -16,11 +16,12 @@ pub struct ConnectorSet {
     mode: Mode,
     retired: bool,
     accepted_domains: Vec<AcceptedDomain>,
-    inbound: Vec<InboundConnector>,
-    outbound: Vec<OutboundConnector>,
-    pub(super) enforced: Worlds,
-    /// None where no connector is in report, so that both worlds are one.
-    pub(super) if_enforced: Option<Worlds>,
+    inbound: Box<[InboundConnector]>,
+    outbound: Box<[OutboundConnector]>,
+    pub(super) by_inbound: InboundIndex,
+    pub(super) by_outbound: OutboundIndex,
+    /// A connector is in report; where none is, both worlds are one.
+    reports: bool,
 }
 
 /// What a connector set is made of.
@@ -37,9 +38,9 @@ pub struct Parts {
     /// The domains that the organization receives mail for.
     pub accepted_domains: Vec<AcceptedDomain>,
     /// In the order written.
-    pub inbound: Vec<InboundConnector>,
+    pub inbound: Box<[InboundConnector]>,
     /// In the order written.
-    pub outbound: Vec<OutboundConnector>,
+    pub outbound: Box<[OutboundConnector]>,
 }
 
 /// A domain that an organization receives mail for.
@@ -51,13 +52,6 @@ pub struct AcceptedDomain {
     pub span: std::ops::Range<usize>,
     /// The line of the file, from 1.
     pub line: u32,
-}
-
-/// Both directions of a set in one of its two worlds.
-#[derive(Debug)]
-pub(super) struct Worlds {
-    pub(super) inbound: InboundIndex,
-    pub(super) outbound: OutboundIndex,
 }
 
 impl ConnectorSet {
@@ -73,14 +67,10 @@ impl ConnectorSet {
             inbound,
             outbound,
         } = parts;
-        let world = |world| Worlds {
-            inbound: InboundIndex::new(&inbound, world),
-            outbound: OutboundIndex::new(&outbound, world),
-        };
         let reports = inbound.iter().any(|connector| connector.mode.reports())
             || outbound.iter().any(|connector| connector.mode.reports());
-        let enforced = world(World::Enforced);
-        let if_enforced = reports.then(|| world(World::IfEnforced));
+        let by_inbound = InboundIndex::new(&inbound);
+        let by_outbound = OutboundIndex::new(&outbound);
         Self {
             name,
             digest,
@@ -89,9 +79,16 @@ impl ConnectorSet {
             accepted_domains,
             inbound,
             outbound,
-            enforced,
-            if_enforced,
+            by_inbound,
+            by_outbound,
+            reports,
         }
+    }
+
+    /// The worlds that there are, with whether the reports are enforced.
+    pub(super) fn worlds(&self) -> impl Iterator<Item = (World, bool)> + use<> {
+        let other = self.reports.then_some((World::IfEnforced, true));
+        [(World::Enforced, false)].into_iter().chain(other)
     }
 
     /// Its name: that of its file, less `.toml`.

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, fmt::Write as _, net::IpAddr};
 
 use super::{
-    connector::Written,
+    connector::{Spelled, Written},
     decision::{Action, LISTED, OBSERVED_OCTETS, Reason, Rejection, Reply},
     facts::{CertificateFacts, TlsFacts, Trust},
     requirement::{CertificateDemand, Seen, Unmet},
@@ -266,14 +266,14 @@ fn demanded(reason: Reason, demand: Option<&CertificateDemand>) -> String {
     let Some(demand) = demand else {
         return "a certificate from a trusted authority".into();
     };
-    let names = match demand.names.as_slice() {
+    let names = match &*demand.names {
         [] => None,
-        [name] => Some(format!("for {}", name.text)),
+        [name] => Some(format!("for {}", name.text())),
         names => Some(format!("for one of {}", few(names))),
     };
-    let pins = match demand.fingerprints.as_slice() {
+    let pins = match &*demand.fingerprints {
         [] => None,
-        [pin] => Some(format!("with the fingerprint {}", pin.text)),
+        [pin] => Some(format!("with the fingerprint {}", pin.text())),
         pins => Some(format!("with one of the fingerprints {}", few(pins))),
     };
     match (names, pins) {
@@ -370,7 +370,7 @@ fn certificate_seen(
 
 fn expected(unmet: &Unmet<'_>) -> Vec<String> {
     match (unmet.reason, unmet.seen) {
-        (_, Seen::Version { minimum, .. }) => vec![minimum.text.to_string()],
+        (_, Seen::Version { minimum, .. }) => vec![minimum.text().to_owned()],
         (
             Reason::CertificateRequired,
             Seen::Certificate {
@@ -378,8 +378,8 @@ fn expected(unmet: &Unmet<'_>) -> Vec<String> {
                 ..
             },
         ) => {
-            let names = demand.names.iter().map(|name| name.text.to_string());
-            listed(names.chain(demand.fingerprints.iter().map(|pin| pin.text.to_string())))
+            let names = demand.names.iter().map(|name| name.text().to_owned());
+            listed(names.chain(demand.fingerprints.iter().map(|pin| pin.text().to_owned())))
         }
         (
             Reason::CertificateNameMismatch,
@@ -456,8 +456,8 @@ fn literal(address: IpAddr) -> String {
     }
 }
 
-fn texts<T>(values: &[Written<T>]) -> impl Iterator<Item = String> {
-    values.iter().map(|value| value.text.to_string())
+fn texts<T: Spelled>(values: &[Written<T>]) -> impl Iterator<Item = String> {
+    values.iter().map(|value| value.text().to_owned())
 }
 
 /// At most [`LISTED`] of `values`, then one that counts the rest.
@@ -472,7 +472,7 @@ fn listed(values: impl Iterator<Item = String>) -> Vec<String> {
 }
 
 /// A few of `values`, for a sentence.
-fn few<T>(values: &[Written<T>]) -> String {
+fn few<T: Spelled>(values: &[Written<T>]) -> String {
     few_of(texts(values))
 }
 

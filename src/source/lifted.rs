@@ -10,7 +10,7 @@ use crate::{
     mail::{DomainPattern, Network, TlsVersion},
     policy::{
         ConnectorSet,
-        connector::{InboundConnector, Mode, OutboundConnector, Partner, Scope, Written},
+        connector::{InboundConnector, Mode, OutboundConnector, Partner, Scope, Spelled, Written},
         requirement::{AddressDemand, CertificateDemand, Origin, TlsDemand},
     },
 };
@@ -32,7 +32,7 @@ pub fn lifted(old: &ConnectorSet, new: &ConnectorSet) -> Vec<String> {
     for domain in old.accepted_domains() {
         let mut accepted = new.accepted_domains().iter();
         if !accepted.any(|other| other.pattern.value.includes(&domain.pattern.value)) {
-            let text = &domain.pattern.text;
+            let text = domain.pattern.text();
             said.push(format!(
                 "`{text}` is no accepted domain: it no longer chooses this set"
             ));
@@ -209,7 +209,7 @@ impl<'a> Lifted<'a> {
         None
     }
 
-    fn narrowed<T>(
+    fn narrowed<T: Spelled>(
         &mut self,
         what: &str,
         old: &[Written<T>],
@@ -297,7 +297,11 @@ impl<'a> Lifted<'a> {
         self.admits("certificates of the fingerprints", fingerprints);
     }
 
-    fn admits<'w, T: 'w>(&mut self, what: &str, more: impl Iterator<Item = &'w Written<T>>) {
+    fn admits<'w, T: Spelled + 'w>(
+        &mut self,
+        what: &str,
+        more: impl Iterator<Item = &'w Written<T>>,
+    ) {
         let more: Vec<_> = more.collect();
         for more in more.chunks(MOST_TEXTS) {
             let more = texts(more.iter().copied());
@@ -332,10 +336,10 @@ impl<'c, C: Statement> Heirs<'c, C> {
 }
 
 /// As written, in backticks; cut where there are many.
-fn texts<'w, T: 'w>(written: impl IntoIterator<Item = &'w Written<T>>) -> String {
+fn texts<'w, T: Spelled + 'w>(written: impl IntoIterator<Item = &'w Written<T>>) -> String {
     let all: Vec<_> = written
         .into_iter()
-        .map(|written| format!("`{}`", written.text))
+        .map(|written| format!("`{}`", written.text()))
         .collect();
     let shown = all
         .iter()

@@ -35,10 +35,31 @@ pub type Progress<'p> = &'p dyn Fn(usize, usize);
 /// What became of each of `files`, in the order of their names; those that are the same as before
 /// are left out.
 pub fn load_all(files: Vec<File>, progress: Progress<'_>) -> Vec<Loaded> {
+    load_on(processors(), files, progress)
+}
+
+/// The same beside serving: on half of the processors at most.
+pub(super) fn load_beside(files: Vec<File>) -> Vec<Loaded> {
+    load_on((processors() / 2).max(1), files, &|_, _| {})
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+fn load_on(workers: usize, files: Vec<File>, progress: Progress<'_>) -> Vec<Loaded> {
     let total = files.len();
-    let workers = thread::available_parallelism()
-        .map_or(1, NonZero::get)
-        .min(total);
+    let workers = workers.min(total);
+    if workers < 2 {
+        let counted = files.into_iter().enumerate().map(|(at, file)| {
+            let loaded = load(file);
+            progress(at + 1, total);
+            loaded
+        });
+        let mut loaded: Vec<Loaded> = counted.flatten().collect();
+        loaded.sort_by(|a, b| a.file.cmp(&b.file));
+        return loaded;
+    }
     let mut shares: Vec<Vec<File>> = (0..workers).map(|_| Vec::new()).collect();
     for (file, share) in files.into_iter().zip((0..workers).cycle()) {
         if let Some(share) = shares.get_mut(share) {

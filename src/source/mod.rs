@@ -3,6 +3,7 @@
 //! What is broken, gone or unreadable keeps its last good set: policy never disappears by
 //! accident. A set goes only by `retired = true`.
 
+mod background;
 mod changes;
 mod file;
 mod held;

@@ -3,18 +3,20 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    thread,
     time::{Duration, SystemTime},
 };
 
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::sync::oneshot::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{
+    background,
     file::{Content, Directory, File},
     held::{Current, Good, Held, entries, note_renamed},
     journal::{Event, Events, News, Problem, Trouble},
-    load::load_all,
+    load::load_beside,
     settle::settle,
     start::{StartError, start},
     watch::{Due, Ended, OFTEN, Watch},
@@ -43,6 +45,8 @@ pub struct Reload {
     trouble: Option<Trouble>,
     /// How often the directory was read.
     passes: u64,
+    /// What was in force before, while calls that began then may still hold it.
+    outgoing: Vec<Arc<Snapshot>>,
 }
 
 impl Reload {
@@ -103,6 +107,7 @@ impl Reload {
             misnamed,
             trouble: None,
             passes: 0,
+            outgoing: Vec::new(),
         };
         let live = Arc::new(Live::new(reload.snapshot()));
         Ok((reload, live))
@@ -118,12 +123,14 @@ impl Reload {
         loop {
             let live = Arc::clone(&live);
             // The watch is renewed before the directory is read, so that no save falls between.
-            let pass = spawn_blocking(move || {
+            let pass = background::work(move || {
                 let poll = watch.renew();
                 reload.pass(&live).tell(&reload.metrics);
+                reload.let_go();
                 let poll = reload.patience(poll);
                 (watch, reload, poll)
             });
+            let pass = pass.map_err(ReloadError::Thread)?;
             let poll;
             (watch, reload, poll) = tokio::select! {
                 () = cancel.cancelled() => return Ok(()),
@@ -174,9 +181,22 @@ impl Reload {
             self.settle(&mut events);
         }
         if !events.list.is_empty() {
-            live.replace(self.snapshot());
+            self.outgoing.retain(is_held);
+            self.outgoing.push(live.replace(self.snapshot()));
         }
         events
+    }
+
+    /// Drops what was in force before here, once no call holds it: to drop a large set takes longer
+    /// than a call may. What is held for long is left to a later pass.
+    fn let_go(&mut self) {
+        for _ in 0..HELD_FOR {
+            self.outgoing.retain(is_held);
+            if self.outgoing.is_empty() {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Takes note of what the directory's files are now; where it is `empty`, all are as they were.
@@ -196,7 +216,7 @@ impl Reload {
                 }
             }
         }
-        for loaded in load_all(files, &|_, _| {}) {
+        for loaded in load_beside(files) {
             events.parsed += usize::from(loaded.digest.is_some());
             let lines = Lines::of(&loaded.text);
             let of = |errors: bool| {
@@ -352,10 +372,19 @@ pub enum ReloadError {
     Ended(#[source] Ended),
     /// Reading the directory, or making sets of it, did not come to its end.
     #[error("a reload of the connectors did not come to its end")]
-    Pass(#[source] JoinError),
+    Pass(#[source] RecvError),
+    /// There was no thread to read it on.
+    #[error("a reload of the connectors could not begin")]
+    Thread(#[source] std::io::Error),
     /// The watch could not begin.
     #[error("the connectors' directory cannot be watched")]
     Watch(#[source] std::io::Error),
+}
+
+/// Whether another one holds the snapshot that was taken out of `Live`.
+// Why: a swap turns what calls have borrowed without counting into counted references.
+fn is_held(snapshot: &Arc<Snapshot>) -> bool {
+    Arc::strong_count(snapshot) > 1
 }
 
 fn problems(name: &str, text: &str, findings: &[Finding]) -> Vec<Problem> {
@@ -394,6 +423,9 @@ fn tell(news: News, name: &str, trouble: Option<&Trouble>, in_force: bool, event
         (News::None, _) | (News::Refused, None) => {}
     }
 }
+
+/// For how many milliseconds a pass waits for calls to finish on what was in force before.
+const HELD_FOR: u32 = 1_000;
 
 #[cfg(test)]
 mod tests;

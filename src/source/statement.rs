@@ -6,7 +6,7 @@ use crate::{
     mail::TlsVersion,
     policy::{
         connector::{
-            InboundConnector, Mode, OutboundConnector, Partner, ReplyRule, Scope, Written,
+            InboundConnector, Mode, OutboundConnector, Partner, ReplyRule, Scope, Spelled, Written,
         },
         requirement::{
             AddressDemand, CertificateDemand, InboundRequirement, Origin, OriginDemand,
@@ -203,7 +203,7 @@ fn same_origin(a: Option<&Origin>, b: Option<&Origin>) -> bool {
         addresses,
         certificate,
         either,
-    } = a;
+    } = &**a;
     let networks = |demand: &'_ Option<AddressDemand>| {
         demand.as_ref().map(|demand| {
             texts(&demand.networks)
@@ -235,10 +235,10 @@ fn same_reply(a: &ReplyRule, b: &ReplyRule) -> bool {
     *action == b.action && *text == b.text
 }
 
-fn same_texts<T>(a: &[Written<T>], b: &[Written<T>]) -> bool {
+fn same_texts<T: Spelled>(a: &[Written<T>], b: &[Written<T>]) -> bool {
     texts(a).eq(texts(b))
 }
 
-fn texts<T>(written: &[Written<T>]) -> impl Iterator<Item = &str> {
-    written.iter().map(|written| &*written.text)
+fn texts<T: Spelled>(written: &[Written<T>]) -> impl Iterator<Item = &str> {
+    written.iter().map(Written::text)
 }

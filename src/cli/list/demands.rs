@@ -7,7 +7,7 @@ use crate::{
     cli::{inheritance::Stated, output::shown},
     mail::{CertificateName, Fingerprint, Network, TlsVersion},
     policy::{
-        connector::{InboundConnector, OutboundConnector, Written},
+        connector::{InboundConnector, OutboundConnector, Spelled, Written},
         requirement::{CertificateDemand, Origin, TlsDemand, TlsLevel},
     },
 };
@@ -195,7 +195,7 @@ impl<'a> Values<'a> {
     fn all(self) -> Vec<&'a str> {
         match self {
             Self::None => Vec::new(),
-            Self::Version(version) => vec![&version.text],
+            Self::Version(version) => vec![version.text()],
             Self::Networks(networks) => texts(networks).collect(),
             Self::Names(names) => texts(names).collect(),
             Self::Fingerprints(fingerprints) => texts(fingerprints).collect(),
@@ -203,6 +203,6 @@ impl<'a> Values<'a> {
     }
 }
 
-fn texts<T>(values: &[Written<T>]) -> impl ExactSizeIterator<Item = &str> {
-    values.iter().map(|value| &*value.text)
+fn texts<T: Spelled>(values: &[Written<T>]) -> impl ExactSizeIterator<Item = &str> {
+    values.iter().map(Written::text)
 }

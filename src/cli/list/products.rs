@@ -32,9 +32,9 @@ pub(super) fn of<'a>(
         rows.add(inheritance.above(connector, *by), (*by, *text));
     }
     let mut columns = Groups::default();
-    for scope in once(&connector.recipient_domains, |scope| &*scope.text) {
+    for scope in once(&connector.recipient_domains, |scope| scope.text()) {
         let above = inheritance.above_scope(connector, &scope.value);
-        columns.add(above, (&scope.value, &*scope.text));
+        columns.add(above, (&scope.value, scope.text()));
     }
     let mut scopes: Vec<_> = columns.firsts().map(|&(scope, _)| Some(scope)).collect();
     if scopes.is_empty() {

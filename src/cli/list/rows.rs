@@ -19,7 +19,7 @@ use crate::{
         ConnectorSet,
         connector::{
             Host, InboundConnector, Mode, Modes, OutboundConnector, Partner as Recognised,
-            ReplyRule, Scope, SmartHost, Written,
+            ReplyRule, Scope, SmartHost, Spelled, Written,
         },
     },
 };
@@ -103,7 +103,7 @@ fn inbound<'a>(
             (
                 "sender_domains",
                 matching
-                    .map(|it| (By::Sender(&it.value), &*it.text))
+                    .map(|it| (By::Sender(&it.value), it.text()))
                     .collect(),
             )
         }
@@ -116,7 +116,7 @@ fn inbound<'a>(
             (
                 "client_ips",
                 matching
-                    .map(|it| (By::Address(&it.value), &*it.text))
+                    .map(|it| (By::Address(&it.value), it.text()))
                     .collect(),
             )
         }
@@ -150,10 +150,7 @@ fn outbound<'a>(
             let covering = patterns
                 .iter()
                 .filter(|pattern| pattern.value.covers(Some(domain)));
-            (
-                "recipient_domains",
-                covering.map(|pattern| &*pattern.text).collect(),
-            )
+            ("recipient_domains", covering.map(Written::text).collect())
         }
         (Scope::Rule, None) => ("rule", Vec::new()),
         (Scope::Domains(_) | Scope::Rule, Some(_)) => return None,
@@ -256,8 +253,8 @@ fn abridged(text: &str) -> String {
     format!("{}…", shown(&start))
 }
 
-fn texts<T>(values: &[Written<T>]) -> Vec<&str> {
-    values.iter().map(|value| &*value.text).collect()
+fn texts<T: Spelled>(values: &[Written<T>]) -> Vec<&str> {
+    values.iter().map(Written::text).collect()
 }
 
 fn smart_host(host: &SmartHost) -> String {

@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, ops::Range};
 
+use foldhash::fast::RandomState;
+
 use super::{
     super::{
         finding::Finding,
@@ -21,6 +23,9 @@ use crate::{
         },
     },
 };
+
+/// Where what must stand once was first seen: in which connector, and which of its patterns.
+type Seen<K> = HashMap<K, (usize, usize), RandomState>;
 
 /// What `origin` can be.
 #[derive(Clone, Copy, Eq, PartialEq)]
@@ -65,7 +70,7 @@ impl Check<'_> {
                 comment,
                 mode: mode.unwrap_or_else(|| self.default_modes()),
                 partner,
-                recipient_domains,
+                recipient_domains: recipient_domains.into(),
                 require,
                 reply,
                 line,
@@ -144,8 +149,8 @@ impl Check<'_> {
             );
         }
         let (partner, patterns) = match (senders, addresses) {
-            (Some((patterns, spans)), _) => (Partner::SenderDomains(patterns), spans),
-            (None, Some((networks, spans))) => (Partner::ClientIps(networks), spans),
+            (Some((patterns, spans)), _) => (Partner::SenderDomains(patterns.into()), spans),
+            (None, Some((networks, spans))) => (Partner::ClientIps(networks.into()), spans),
             (None, None) => {
                 if unread.is_empty() {
                     self.findings.push(missing(span));
@@ -208,11 +213,11 @@ impl Check<'_> {
         let origin = match (word, addresses, certificate) {
             (Some(OriginWord::Unrestricted), _, _) => Some(Origin::Unrestricted),
             (_, None, None) => None,
-            (_, addresses, certificate) => Some(Origin::Restricted(OriginDemand {
+            (_, addresses, certificate) => Some(Origin::Restricted(Box::new(OriginDemand {
                 addresses,
                 certificate,
                 either,
-            })),
+            }))),
         };
         let tls = tls.or(implied.then_some(TlsDemand::Encrypt));
         let require = InboundRequirement {
@@ -339,10 +344,8 @@ impl Check<'_> {
 
     /// No two connectors of one mode share a partner pattern and a recipient pattern.
     pub(super) fn inbound_duplicates(&mut self, connectors: &[Placed<InboundConnector>]) {
-        let mut senders: HashMap<(Mode, &DomainPattern, Option<&DomainPattern>), (usize, usize)> =
-            HashMap::new();
-        let mut networks: HashMap<(Mode, Network, Option<&DomainPattern>), (usize, usize)> =
-            HashMap::new();
+        let mut senders: Seen<(Mode, &DomainPattern, Option<&DomainPattern>)> = Seen::default();
+        let mut networks: Seen<(Mode, Network, Option<&DomainPattern>)> = Seen::default();
         for (
             at,
             Placed {

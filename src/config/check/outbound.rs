@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, ops::Range};
 
+use foldhash::fast::RandomState;
+
 use super::{
     super::{
         finding::Finding,
@@ -49,7 +51,7 @@ impl Check<'_> {
                 comment,
                 mode: mode.unwrap_or_else(|| self.default_modes()),
                 scope,
-                smart_hosts,
+                smart_hosts: smart_hosts.into(),
                 require,
                 reply,
                 line,
@@ -100,7 +102,7 @@ impl Check<'_> {
             }
         };
         match (rule, domains) {
-            (false, Some((_, (patterns, spans)))) => Some((Scope::Domains(patterns), spans)),
+            (false, Some((_, (patterns, spans)))) => Some((Scope::Domains(patterns.into()), spans)),
             (true, None) => Some((Scope::Rule, Vec::new())),
             (true, Some((list, _))) => {
                 let message = "a connector with `scope = \"rule\"` has no recipient domains";
@@ -256,7 +258,8 @@ impl Check<'_> {
 
     /// No two connectors of one mode share a recipient pattern.
     pub(super) fn outbound_duplicates(&mut self, connectors: &[Placed<OutboundConnector>]) {
-        let mut seen: HashMap<(Mode, &DomainPattern), (usize, usize)> = HashMap::new();
+        let mut seen: HashMap<(Mode, &DomainPattern), (usize, usize), RandomState> =
+            HashMap::default();
         for (
             at,
             Placed {

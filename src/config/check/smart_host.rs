@@ -7,6 +7,8 @@ use std::{
     str::FromStr,
 };
 
+use foldhash::fast::RandomState;
+
 use super::{
     super::{finding::Findings, table::At, words::shown},
     taken, values,
@@ -27,7 +29,7 @@ pub(super) fn listed(
                     `\"mail.contosobank.com\"`, `\"192.0.2.7:2525\"`, `\"[2001:db8::7]:2525\"`";
         findings.keep_with_help(entry, "smart-host-bad", help, smart_host(&entry.value))
     });
-    let mut first: HashMap<SmartHost, &Range<usize>> = HashMap::new();
+    let mut first: HashMap<SmartHost, &Range<usize>, RandomState> = HashMap::default();
     let mut kept = Vec::with_capacity(listed.len());
     for (written, here) in listed.into_iter().zip(&spans) {
         match taken(&mut first, written.value.clone(), here) {

@@ -2,13 +2,15 @@
 
 use std::{collections::HashMap, ops::Range};
 
+use foldhash::fast::RandomState;
+
 use super::{
     super::{
         finding::{Finding, Findings},
         table::At,
         words::shown,
     },
-    PATTERN_HELP, taken,
+    ANY_PATTERN_HELP, taken,
 };
 use crate::{
     mail::{
@@ -16,7 +18,7 @@ use crate::{
         NetworkTable, TlsVersion,
     },
     policy::{
-        connector::{Mode, ReplyRule, Written},
+        connector::{Mode, ReplyRule, Spelled, Written},
         decision::Action,
         requirement::{CertificateDemand, TlsLevel},
     },
@@ -143,7 +145,7 @@ pub(super) fn word<T: Copy>(
 }
 
 /// A list that is not empty, each entry read by `read`; the places of those that are good.
-pub(super) fn list<T>(
+pub(super) fn list<T: Spelled>(
     list: &At<Vec<At<String>>>,
     whole: bool,
     findings: &mut Findings,
@@ -169,9 +171,8 @@ pub(super) fn patterns(
     whole: bool,
     findings: &mut Findings,
 ) -> (Vec<Written<DomainPattern>>, Vec<Range<usize>>) {
-    let help = format!("{PATTERN_HELP}, `*` for everything");
     let (patterns, spans) = list(written, whole, findings, |entry, findings| {
-        findings.keep_with_help(entry, "pattern-bad", &help, entry.value.parse())
+        findings.keep_with_help(entry, "pattern-bad", ANY_PATTERN_HELP, entry.value.parse())
     });
     covered_patterns(&patterns, &spans, Narrower::OrdersConnectors, findings);
     (patterns, spans)
@@ -184,6 +185,9 @@ pub(super) fn covered_patterns(
     counts: Narrower,
     findings: &mut Findings,
 ) {
+    if patterns.len() < 2 {
+        return;
+    }
     let mut table: DomainTable<usize> = DomainTable::default();
     for (at, pattern) in patterns.iter().enumerate() {
         let taken = table.slot(&pattern.value).get_or_insert(at);
@@ -202,7 +206,13 @@ pub(super) fn covered_patterns(
             continue;
         };
         if let Some(here) = spans.get(at) {
-            covered([&pattern.text, &wider.text], here, there, counts, findings);
+            covered(
+                [pattern.text(), wider.text()],
+                here,
+                there,
+                counts,
+                findings,
+            );
         }
     }
 }
@@ -240,6 +250,9 @@ pub(super) fn networks(
         }
         Some(network)
     });
+    if networks.len() < 2 {
+        return (networks, spans);
+    }
     let mut table: NetworkTable<usize> = NetworkTable::new();
     for (at, network) in networks.iter().enumerate() {
         match table.get(&network.value) {
@@ -259,7 +272,13 @@ pub(super) fn networks(
             continue;
         };
         if let Some(here) = spans.get(at) {
-            covered([&network.text, &wider.text], here, there, counts, findings);
+            covered(
+                [network.text(), wider.text()],
+                here,
+                there,
+                counts,
+                findings,
+            );
         }
     }
     (networks, spans)
@@ -322,13 +341,14 @@ pub(super) fn certificates(
             }
             name
         });
+        if listed.len() < 2 {
+            return listed;
+        }
         let as_patterns: Vec<_> = listed
             .iter()
             .filter_map(|name| {
-                Some(Written {
-                    value: name.text.parse().ok()?,
-                    text: name.text.clone(),
-                })
+                let text = name.text();
+                Some(Written::new(text.parse().ok()?, text))
             })
             .collect();
         if as_patterns.len() == listed.len() {
@@ -352,7 +372,7 @@ pub(super) fn certificates(
                 )
             },
         );
-        let mut first: HashMap<Fingerprint, &Range<usize>> = HashMap::new();
+        let mut first: HashMap<Fingerprint, &Range<usize>, RandomState> = HashMap::default();
         for (fingerprint, here) in listed.iter().zip(&spans) {
             if let Some(there) = taken(&mut first, fingerprint.value, here) {
                 twice(here, there, findings);
@@ -361,8 +381,8 @@ pub(super) fn certificates(
         once(listed)
     });
     CertificateDemand {
-        names,
-        fingerprints,
+        names: names.into(),
+        fingerprints: fingerprints.into(),
     }
 }
 
@@ -382,6 +402,9 @@ fn public_suffix(base: &Domain, entry: &At<String>, findings: &mut Findings) {
 
 /// The first written of those that are equal.
 pub(super) fn once<T: PartialEq + Clone + Ord>(listed: Vec<Written<T>>) -> Vec<Written<T>> {
+    if listed.len() < 2 {
+        return listed;
+    }
     let mut seen = std::collections::BTreeSet::new();
     listed
         .into_iter()

@@ -5,9 +5,9 @@ use super::super::{
     finding::{Finding, Findings},
 };
 use crate::{
-    mail::DomainTable,
+    mail::{DomainPattern, DomainTable, TlsVersion},
     policy::{
-        connector::{Mode, OutboundConnector, Scope},
+        connector::{Mode, OutboundConnector, Scope, Written},
         requirement::TlsLevel,
     },
 };
@@ -18,10 +18,6 @@ type At = usize;
 /// Points out outbound connectors that ask less than a more general one.
 pub(super) fn outbound(connectors: &[Placed<OutboundConnector>], findings: &mut Findings) {
     let mut domains: DomainTable<At> = DomainTable::default();
-    let patterns = |placed: &'_ Placed<OutboundConnector>| match &placed.connector.scope {
-        Scope::Domains(patterns) if placed.connector.mode.own == Mode::Enforce => patterns.clone(),
-        Scope::Domains(_) | Scope::Rule => Vec::new(),
-    };
     for (at, placed) in connectors.iter().enumerate() {
         for pattern in patterns(placed) {
             domains.slot(&pattern.value).get_or_insert(at);
@@ -47,7 +43,7 @@ pub(super) fn outbound(connectors: &[Placed<OutboundConnector>], findings: &mut 
             let (name, other) = (&placed.connector.name, &general.connector.name);
             let message = format!(
                 "for mail to `{}`, `{name}` asks less than `{other}`: {what}",
-                pattern.text
+                pattern.text()
             );
             findings.push(
                 Finding::warning("outbound-asks-less", span.clone(), message)
@@ -55,6 +51,14 @@ pub(super) fn outbound(connectors: &[Placed<OutboundConnector>], findings: &mut 
                     .help("one connector alone governs: write here, too, what is to hold for this domain"),
             );
         }
+    }
+}
+
+/// The patterns of a connector that is compared with others.
+fn patterns(placed: &Placed<OutboundConnector>) -> &[Written<DomainPattern>] {
+    match &placed.connector.scope {
+        Scope::Domains(patterns) if placed.connector.mode.own == Mode::Enforce => patterns,
+        Scope::Domains(_) | Scope::Rule => &[],
     }
 }
 
@@ -68,10 +72,7 @@ fn asks_less(special: &OutboundConnector, general: &OutboundConnector) -> Option
             wider.level.as_str()
         ));
     }
-    let version = |min: &Option<_>| {
-        min.as_ref()
-            .map(|min: &crate::policy::connector::Written<crate::mail::TlsVersion>| min.value)
-    };
+    let version = |min: &Option<_>| min.as_ref().map(|min: &Written<TlsVersion>| min.value);
     if let (own, Some(wider)) = (version(&own.min_version), version(&wider.min_version))
         && own.is_none_or(|own| own < wider)
     {

@@ -13,6 +13,8 @@ use std::{
     ops::Bound,
 };
 
+use foldhash::fast::RandomState;
+
 use self::taking::{Asked, KINDS, Kind, Taking};
 use super::super::{check::Placed, finding::Findings};
 use crate::{
@@ -27,7 +29,7 @@ type At = usize;
 #[derive(Debug, Default)]
 struct Place<'a> {
     unscoped: Option<At>,
-    scoped: DomainTable<At>,
+    scoped: Option<Box<DomainTable<At>>>,
     /// The scoped ones that ask something, by what they ask.
     asking: BTreeMap<(Kind, Asked), BTreeMap<Downwards<'a>, At>>,
 }
@@ -74,12 +76,18 @@ pub(super) fn inbound(connectors: &[Placed<InboundConnector>], findings: &mut Fi
         }
     }
     for (at, placed) in enforcing() {
+        if !KINDS
+            .iter()
+            .any(|kind| kind.could_take(&placed.connector.require))
+        {
+            continue;
+        }
         let special = Special {
             at,
             connector: &placed.connector,
             all: connectors,
         };
-        let mut told: HashMap<(At, Kind), usize> = HashMap::new();
+        let mut told: HashMap<(At, Kind), usize, RandomState> = HashMap::default();
         let mut takings: Vec<Taking<'_>> = Vec::new();
         for nth in 0..placed.patterns.len() {
             let above = match &placed.connector.partner {
@@ -129,8 +137,9 @@ impl<'a> Place<'a> {
             self.unscoped.get_or_insert(at);
             return;
         }
+        let scoped = self.scoped.get_or_insert_default();
         for recipients in &connector.recipient_domains {
-            self.scoped.slot(&recipients.value).get_or_insert(at);
+            scoped.slot(&recipients.value).get_or_insert(at);
         }
         for kind in KINDS {
             if let Some(asked) = kind.asked(&connector.require) {
@@ -144,8 +153,10 @@ impl<'a> Place<'a> {
 
     /// The connectors that apply to mail to all of `recipients`, the most specific first.
     fn covering(&self, recipients: &DomainPattern) -> impl Iterator<Item = At> {
-        let scoped = self.scoped.get(recipients).into_iter();
-        let scoped = scoped.chain(self.scoped.parents(recipients));
+        let scoped = self.scoped.iter().flat_map(|scoped| {
+            let own = scoped.get(recipients).into_iter();
+            own.chain(scoped.parents(recipients))
+        });
         scoped.chain(self.unscoped.as_ref()).copied()
     }
 

@@ -6,7 +6,7 @@ use super::{
         decision::MatchedBy,
         facts::InboundFacts,
         inbound::{self, Chains},
-        index::{self, InboundIndex, PartnerPattern},
+        index::{self, Id, PartnerPattern, World},
         requirement::{InboundRequirement, Origin, TlsDemand, check_version},
         set::ConnectorSet,
     },
@@ -24,12 +24,8 @@ pub fn explain_inbound<'a>(
 ) -> Explanation<'a> {
     let decision = inbound::decide_inbound(set, facts);
     let mut chains = Vec::new();
-    for (world, if_enforced) in [
-        (Some(&set.enforced), false),
-        (set.if_enforced.as_ref(), true),
-    ] {
-        let Some(world) = world else { continue };
-        let resolved = Chains::of(set, &world.inbound, facts);
+    for (world, if_enforced) in set.worlds() {
+        let resolved = Chains::of(set, world, facts);
         for (by, resolved) in [
             (MatchedBy::SenderDomain, resolved.sender),
             (MatchedBy::ClientIp, resolved.address),
@@ -37,7 +33,7 @@ pub fn explain_inbound<'a>(
             let reading = Reading {
                 set,
                 facts,
-                index: &world.inbound,
+                world,
                 by,
                 if_enforced,
             };
@@ -58,16 +54,16 @@ pub fn explain_inbound<'a>(
 struct Reading<'a> {
     set: &'a ConnectorSet,
     facts: &'a InboundFacts<'a>,
-    index: &'a InboundIndex,
+    world: World,
     by: MatchedBy,
     if_enforced: bool,
 }
 
 impl<'a> Reading<'a> {
     fn chain(&self, resolved: &index::Chain) -> Option<Chain<'a>> {
-        let mut considered: Vec<_> = (0..)
-            .zip(self.set.inbound())
-            .filter_map(|(id, connector)| self.consider(id, connector))
+        let connectors = self.set.inbound().iter().enumerate();
+        let mut considered: Vec<_> = connectors
+            .filter_map(|(at, connector)| self.consider(Id::new(at), connector))
             .collect();
         if considered.is_empty() {
             return None;
@@ -90,7 +86,7 @@ impl<'a> Reading<'a> {
     /// else by the most specific that matches.
     fn consider(
         &self,
-        id: u32,
+        id: Id,
         connector: &'a InboundConnector,
     ) -> Option<((usize, usize), &'a InboundConnector, Considered<'a>)> {
         let mut best: Option<((usize, usize), &str, Option<String>)> = None;
@@ -137,7 +133,7 @@ impl<'a> Reading<'a> {
                     (
                         breadth(&pattern.value),
                         PartnerPattern::Sender(&pattern.value),
-                        &*pattern.text,
+                        pattern.text(),
                     )
                 })
                 .collect(),
@@ -148,7 +144,7 @@ impl<'a> Reading<'a> {
                     (
                         span(&network.value),
                         PartnerPattern::Address(&network.value),
-                        &*network.text,
+                        network.text(),
                     )
                 })
                 .collect(),
@@ -159,7 +155,7 @@ impl<'a> Reading<'a> {
     /// Why the connector does not apply by this pair of patterns, if it does not.
     fn because(
         &self,
-        id: u32,
+        id: Id,
         connector: &InboundConnector,
         pattern: PartnerPattern<'_>,
         scope: Option<&Written<DomainPattern>>,
@@ -175,11 +171,12 @@ impl<'a> Reading<'a> {
                 return Some(outside(recipient));
             }
         }
-        let holder = self.index.holder(pattern, scope.map(|scope| &scope.value));
+        let scope = scope.map(|scope| &scope.value);
+        let holder = self.set.by_inbound.holder(self.world, pattern, scope);
         if holder == Some(id) {
             return None;
         }
-        let holder = holder.and_then(|id| self.set.inbound().get(id as usize));
+        let holder = holder.and_then(|id| self.set.inbound().get(id.at()));
         Some(holder.map_or_else(
             || "another connector has its place".into(),
             |holder| format!("`{}`, which is in report, takes its place", holder.name),
@@ -192,7 +189,7 @@ impl<'a> Reading<'a> {
         resolved: &index::Chain,
         considered: &[((usize, usize), &'a InboundConnector, Considered<'a>)],
     ) -> Vec<Demand<'a>> {
-        let connector = |id: Option<u32>| self.set.inbound().get(id? as usize);
+        let connector = |id: Option<Id>| self.set.inbound().get(id?.at());
         let replaced = |by: &InboundConnector, states: fn(&InboundRequirement) -> bool| {
             considered
                 .iter()
@@ -228,7 +225,7 @@ impl<'a> Reading<'a> {
                 text: format!("{} or later, where there is TLS", minimum.value),
                 connector: &connector.name,
                 replaces: replaced(connector, |require| require.min_version.is_some()),
-                expected: vec![minimum.text.to_string()],
+                expected: vec![minimum.text().to_owned()],
                 observed: version_seen(tls),
                 met: check_version(minimum, inbound::statement(connector), tls).is_none(),
             });

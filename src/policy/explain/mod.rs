@@ -9,7 +9,7 @@ mod outbound;
 use std::collections::{HashMap, HashSet};
 
 use super::{
-    connector::{InboundConnector, Mode, Modes, OutboundConnector, Written},
+    connector::{InboundConnector, Mode, Modes, OutboundConnector, Spelled, Written},
     decision::{Decision, MatchedBy},
     facts::{CertificateFacts, TlsFacts},
     requirement::{AddressDemand, CertificateDemand},
@@ -194,11 +194,11 @@ fn address_text(demand: &AddressDemand) -> String {
     format!("from {}", joined(&demand.networks))
 }
 
-fn texts<T>(values: &[Written<T>]) -> impl Iterator<Item = String> {
-    values.iter().map(|value| value.text.to_string())
+fn texts<T: Spelled>(values: &[Written<T>]) -> impl Iterator<Item = String> {
+    values.iter().map(|value| value.text().to_owned())
 }
 
-fn joined<T>(values: &[Written<T>]) -> String {
+fn joined<T: Spelled>(values: &[Written<T>]) -> String {
     texts(values).collect::<Vec<_>>().join(", ")
 }
 
@@ -224,7 +224,7 @@ mod tests {
             comment: None,
             mode: modes,
             scope: Scope::Rule,
-            smart_hosts: Vec::new(),
+            smart_hosts: Box::default(),
             require: OutboundRequirement {
                 level: TlsLevel::Encrypt,
                 min_version: None,
@@ -242,8 +242,8 @@ mod tests {
             mode: Mode::Enforce,
             retired: false,
             accepted_domains: Vec::new(),
-            inbound: Vec::new(),
-            outbound: vec![fax],
+            inbound: Box::default(),
+            outbound: [fax].into(),
         });
         let inbound = InboundFacts {
             client_ip: [192, 0, 2, 1].into(),

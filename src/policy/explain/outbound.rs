@@ -5,9 +5,10 @@ use super::{
         connector::{OutboundConnector, Scope},
         decision::{MatchedBy, Reason},
         facts::OutboundFacts,
+        index::{Id, World},
         outbound::{self, Governing},
         requirement::TlsLevel,
-        set::{ConnectorSet, Worlds},
+        set::ConnectorSet,
     },
     ByName, Chain, Considered, Demand, DemandKind, Explanation, breadth, certificate_expected,
     certificate_seen, certificate_text, kept_out, named, not_in, version_seen,
@@ -21,11 +22,8 @@ pub fn explain_outbound<'a>(
 ) -> Explanation<'a> {
     let decision = outbound::decide_outbound(set, facts);
     let mut chains = Vec::new();
-    for (world, if_enforced) in [
-        (Some(&set.enforced), false),
-        (set.if_enforced.as_ref(), true),
-    ] {
-        chains.extend(world.and_then(|world| chain(set, world, facts, if_enforced)));
+    for (world, if_enforced) in set.worlds() {
+        chains.extend(chain(set, world, facts, if_enforced));
     }
     let not_matched = not_in(&chains, set, asked, |by_name, name| {
         not_matched(set, facts, by_name, name)
@@ -39,11 +37,15 @@ pub fn explain_outbound<'a>(
 
 fn chain<'a>(
     set: &'a ConnectorSet,
-    world: &'a Worlds,
+    world: World,
     facts: &'a OutboundFacts<'a>,
     if_enforced: bool,
 ) -> Option<Chain<'a>> {
-    let governs = Governing::of(set, &world.outbound, facts).ok().flatten();
+    let governs = Governing::of(set, facts).ok();
+    let governs = governs.and_then(|(enforced, other)| match world {
+        World::Enforced => enforced,
+        World::IfEnforced => other,
+    });
     let (by, considered) = match facts.rule_connector {
         Some(name) => (
             MatchedBy::Rule,
@@ -110,28 +112,29 @@ fn by_rule<'a>(
 
 fn by_recipient<'a>(
     set: &'a ConnectorSet,
-    world: &Worlds,
+    world: World,
     facts: &OutboundFacts<'_>,
     governs: Option<Governing<'a>>,
     if_enforced: bool,
 ) -> Vec<(usize, Considered<'a>)> {
     let recipient = facts.rcpt_to.domain();
     let mut all = Vec::new();
-    for (id, connector) in (0..).zip(set.outbound()) {
+    for (at, connector) in set.outbound().iter().enumerate() {
+        let id = Id::new(at);
         let Scope::Domains(patterns) = &connector.scope else {
             continue;
         };
         let matching = patterns
             .iter()
             .filter(|pattern| pattern.value.covers(recipient));
-        let rank = |pattern: &_| (world.outbound.holder(pattern) != Some(id), breadth(pattern));
+        let holder = |pattern: &_| set.by_outbound.holder(world, pattern);
+        let rank = |pattern: &_| (holder(pattern) != Some(id), breadth(pattern));
         let Some(pattern) = matching.min_by_key(|pattern| rank(&pattern.value)) else {
             continue;
         };
-        let holder = world.outbound.holder(&pattern.value);
-        let holder = holder
+        let holder = holder(&pattern.value)
             .filter(|&holder| holder != id)
-            .and_then(|id| set.outbound().get(id as usize));
+            .and_then(|id| set.outbound().get(id.at()));
         let because = match (kept_out(connector.mode, if_enforced), holder, governs) {
             (Some(why), _, _) => why.to_owned(),
             (None, Some(holder), _) => {
@@ -144,7 +147,7 @@ fn by_recipient<'a>(
         };
         let considered = Considered {
             connector: &connector.name,
-            value: &pattern.text,
+            value: pattern.text(),
             applies: because.is_empty(),
             because,
             line: Some(connector.line),
@@ -202,7 +205,7 @@ fn demands<'a>(
         demands.push(demand(
             DemandKind::TlsMinVersion,
             format!("{} or later", minimum.value),
-            vec![minimum.text.to_string()],
+            vec![minimum.text().to_owned()],
             version_seen(tls),
             met(&[Reason::TlsRequired, Reason::TlsVersionTooLow]),
         ));

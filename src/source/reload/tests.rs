@@ -685,3 +685,18 @@ async fn in_force(live: &Live, connector: &str) {
         .await
         .unwrap();
 }
+
+#[test]
+fn what_was_in_force_is_dropped_here_once_no_call_holds_it() {
+    let mut service = Service::start(&[("a.toml", &text("one", &["a.example"]))]);
+    let call = service.live.snapshot();
+    let before = Arc::downgrade(&call);
+    service.write("a.toml", &text("two", &["a.example"]));
+    assert_eq!(service.pass().len(), 1);
+    assert_eq!(service.reload.outgoing.len(), 1);
+    drop(call);
+    assert!(before.upgrade().is_some());
+    service.reload.let_go();
+    assert_eq!(service.reload.outgoing.len(), 0);
+    assert!(before.upgrade().is_none());
+}

@@ -15,13 +15,13 @@ fn patterns(connector: &InboundConnector) -> Vec<(By<'_>, &str)> {
         Partner::SenderDomains(patterns) => {
             let patterns = patterns.iter();
             patterns
-                .map(|it| (By::Sender(&it.value), &*it.text))
+                .map(|it| (By::Sender(&it.value), it.text()))
                 .collect()
         }
         Partner::ClientIps(networks) => {
             let networks = networks.iter();
             networks
-                .map(|it| (By::Address(&it.value), &*it.text))
+                .map(|it| (By::Address(&it.value), it.text()))
                 .collect()
         }
     }
@@ -60,7 +60,7 @@ fn hold(set: &ConnectorSet) {
                 let shown: Vec<_> = products
                     .iter()
                     .filter(|product| {
-                        let to = scope.is_none_or(|to| product.recipients.contains(&&*to.text));
+                        let to = scope.is_none_or(|to| product.recipients.contains(&to.text()));
                         to && product.patterns.contains(&text)
                     })
                     .map(|product| product.stated.names())

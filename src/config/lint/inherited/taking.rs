@@ -9,7 +9,7 @@ use super::super::super::{
 use crate::{
     mail::{DomainPattern, TlsVersion},
     policy::{
-        connector::{InboundConnector, Partner},
+        connector::{InboundConnector, Partner, Written},
         requirement::{InboundRequirement, Origin, OriginDemand, TlsDemand},
     },
 };
@@ -151,10 +151,10 @@ impl Taking<'_> {
     /// The mail that it is about.
     fn mail(&self, special: &InboundConnector) -> String {
         let text = match &special.partner {
-            Partner::SenderDomains(patterns) => patterns.get(self.nth).map(|of| &of.text),
-            Partner::ClientIps(networks) => networks.get(self.nth).map(|of| &of.text),
+            Partner::SenderDomains(patterns) => patterns.get(self.nth).map(Written::text),
+            Partner::ClientIps(networks) => networks.get(self.nth).map(Written::text),
         };
-        let text = text.map_or("", |text| &**text);
+        let text = text.unwrap_or_default();
         match self.to {
             None => format!("from `{text}`"),
             Some(to) if self.others => format!("from `{text}` to `{to}` and others"),

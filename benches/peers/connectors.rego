@@ -4,6 +4,9 @@
 # What Rego does not have, and how it is got round:
 # - An address cannot be masked to a prefix, so the caller gives the networks that the client's
 #   address lies in (`input.networks`, for each prefix length that the set has), longest first.
+# - The patterns that cover a domain could be made here ("mail.contoso.com": itself,
+#   "*.mail.contoso.com", "*.contoso.com", "*.com", "*"), but the caller is faster at it
+#   (`input.senders`, `input.recipients`).
 # - Names and versions are read and lower-cased by the caller, as Postern's facts are.
 # - There is no "first that states": a chain is a list, and a demand its first entry that has it.
 # - No sentences and no reply are made, and reports are not weighed.
@@ -20,7 +23,7 @@ decision := {"verdict": "CONDITIONAL", "reasons": []} if {
 
 open if {
 	not input.recipient_known
-	some key in array.concat(sender_keys, input.networks)
+	some key in array.concat(input.senders, input.networks)
 	data.nodes[key].scoped
 }
 
@@ -33,28 +36,11 @@ reasons := array.concat(
 
 given_by_sender[reason] := true if some {"reason": reason} in of_sender
 
-of_sender := demands(chain(sender_keys))
+of_sender := demands(chain(input.senders))
 
 of_address := demands(chain(input.networks))
 
 # ---------------------------------------------------------------- which connectors apply
-
-sender_keys := keys(input.sender)
-
-recipient_keys := keys(input.recipient)
-
-# "mail.contoso.com": itself, "*.mail.contoso.com", "*.contoso.com", "*.com", "*"; "": "*".
-keys(domain) := ["*"] if domain == ""
-
-keys(domain) := array.concat(array.concat([domain], wildcards), ["*"]) if {
-	domain != ""
-	labels := split(domain, ".")
-	n := count(labels)
-	wildcards := [key |
-		some i in numbers.range(0, n - 1)
-		key := concat(".", array.concat(["*"], array.slice(labels, i, n)))
-	]
-}
 
 # The connectors that apply, the most specific first.
 chain(from) := [connector |
@@ -64,7 +50,7 @@ chain(from) := [connector |
 ]
 
 at(node) := array.concat(
-	[c | some key in recipient_keys; c := node.scoped[key]],
+	[c | some key in input.recipients; c := node.scoped[key]],
 	[c | c := node.unscoped],
 )
 

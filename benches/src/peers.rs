@@ -5,7 +5,10 @@ pub mod cedar;
 pub mod linear;
 pub mod rego;
 
-use postern::policy::{Decision, Reason, Verdict};
+use postern::{
+    mail::Domain,
+    policy::{Decision, Reason, Verdict},
+};
 
 /// What an answer says, for comparison.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -25,4 +28,15 @@ impl Meaning {
             reasons: rejections.map(|rejection| rejection.reason).collect(),
         }
     }
+}
+
+/// Every pattern that covers `domain`, or mail without one; the most specific first.
+fn patterns(domain: Option<&Domain>) -> Vec<String> {
+    let mut patterns = Vec::new();
+    if let Some(domain) = domain {
+        patterns.push(domain.to_string());
+        patterns.extend(domain.ancestors().map(|above| format!("*.{above}")));
+    }
+    patterns.push("*".to_owned());
+    patterns
 }

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::sets::MOST;
+
 /// All that was measured, as JSON, with the targets added.
 pub fn complete(mut figures: Value) -> Value {
     let targets = targets(&figures);
@@ -139,7 +141,7 @@ fn aims(text: &mut String, figures: &Value) -> std::fmt::Result {
 }
 
 fn targets(figures: &Value) -> Vec<Value> {
-    let accept = |connectors: u64, reports: bool| {
+    let accept = |connectors: usize, reports: bool| {
         let mut rows = rows(figures, "decisions").filter(move |row| {
             row["scenario"] == "inbound accept" && row["connectors"] == connectors
         });
@@ -171,9 +173,9 @@ fn targets(figures: &Value) -> Vec<Value> {
             ("decide_ns", "all questions"),
         ] {
             add(
-                &format!("1,000,000 over 1,000 connectors ({which}, {questions})"),
+                &format!("{MOST} over 1,000 connectors ({which}, {questions})"),
                 4.0,
-                of(1_000_000, key) / of(1_000, key),
+                of(MOST, key) / of(1_000, key),
             );
         }
     }

@@ -22,12 +22,14 @@ use cedar_policy::{
     RestrictedExpression as Expression,
 };
 use postern::{
-    mail::{Domain, PresentedName},
+    mail::PresentedName,
     policy::{
         ConnectorSet, InboundFacts,
         facts::{CertificateFacts, TlsFacts, Trust},
     },
 };
+
+use super::patterns;
 
 /// Connectors as policies.
 #[derive(Debug)]
@@ -111,16 +113,6 @@ impl Cedar {
             .map(ToString::to_string)
             .collect()
     }
-}
-
-/// Every pattern that covers `domain`, or mail without one.
-fn patterns(domain: Option<&Domain>) -> Vec<String> {
-    let mut patterns = vec!["*".to_owned()];
-    if let Some(domain) = domain {
-        patterns.push(domain.to_string());
-        patterns.extend(domain.ancestors().map(|above| format!("*.{above}")));
-    }
-    patterns
 }
 
 fn entity(kind: &str, patterns: Vec<String>) -> Result<Entity, Box<dyn Error>> {

@@ -20,7 +20,7 @@ use postern::{
 use regorus::{Engine, Value, languages::rego::compiler::Compiler, rvm::vm::RegoVM};
 use serde_json::{Map, Value as Json, json};
 
-use super::Meaning;
+use super::{Meaning, patterns};
 
 /// The policy; it is the same whatever the connectors.
 pub const POLICY: &str = include_str!("../../peers/connectors.rego");
@@ -75,8 +75,8 @@ impl Rego {
         let mut input = json!({
             "client_ip": address.to_string(),
             "networks": networks,
-            "sender": facts.mail_from.domain().map_or("", |domain| domain.as_str()),
-            "recipient": recipient.and_then(|to| to.domain()).map_or("", |domain| domain.as_str()),
+            "senders": patterns(facts.mail_from.domain()),
+            "recipients": patterns(recipient.and_then(|recipient| recipient.domain())),
         });
         if let Some(fields) = input.as_object_mut() {
             if recipient.is_some() {

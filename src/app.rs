@@ -40,7 +40,7 @@ use crate::{
 /// Everything must be good before a port is opened, and both ports before a call is answered.
 pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
     let started = SystemTime::now();
-    logging::init();
+    let _log = logging::init();
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()

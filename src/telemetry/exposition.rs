@@ -13,7 +13,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::metrics::{CODES, ReloadResult, Rpc, SetTally, Tallies, VERDICTS};
+use super::{
+    logging,
+    metrics::{CODES, ReloadResult, Rpc, SetTally, Tallies, VERDICTS},
+};
 use crate::{
     live::Snapshot,
     policy::{ConnectorSet, Reason, connector::Mode},
@@ -113,6 +116,10 @@ impl Collector for Page {
         reports(&sets, &mut encoder)?;
         reloads(&sets, &mut encoder)?;
         self.sets_in_force(&mut encoder)?;
+        let help = "Lines of the log that were lost, since they came faster than they were taken";
+        let name = "postern_log_lines_dropped";
+        let mut dropped = family(&mut encoder, name, help, MetricType::Counter)?;
+        dropped.encode_counter::<NoLabelSet, _, u64>(&(logging::dropped() as u64), None)?;
         self.times(&mut encoder)
     }
 }

@@ -2,9 +2,12 @@
 
 use std::{
     env,
-    io::{self, IsTerminal},
+    io::{self, BufWriter, IsTerminal},
     panic::{self, PanicHookInfo},
+    sync::OnceLock,
 };
+
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 
 use tracing_subscriber::{
     EnvFilter, Layer, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt,
@@ -13,8 +16,16 @@ use tracing_subscriber::{
 /// Starts logging to standard error, as `RUST_LOG` asks; without it what is worth knowing in
 /// operation. Colours only on a terminal, and not where `NO_COLOR` is set (no-color.org).
 ///
+/// Lines are written by a thread of its own: a call waits for no disk and no pipe. Where nobody
+/// takes them, [`LINES`] wait, and further ones are lost and counted. What still waits when the
+/// guard is dropped is written then, for a moment.
+///
 /// The first call counts; later ones change nothing.
-pub fn init() {
+pub fn init() -> WorkerGuard {
+    let (lines, guard) = NonBlockingBuilder::default()
+        .buffered_lines_limit(LINES)
+        .thread_name("log")
+        .finish(BufWriter::new(io::stderr()));
     let asked = env::var(VARIABLE).ok().filter(|asked| !asked.is_empty());
     let (filter, refused) = filter(asked.as_deref());
     let people = io::stderr().is_terminal();
@@ -22,26 +33,35 @@ pub fn init() {
         let plain = env::var_os("NO_COLOR").is_some_and(|set| !set.is_empty());
         let colours = !plain && env::var_os("TERM").is_none_or(|term| term != "dumb");
         fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(lines.clone())
             .with_ansi(colours)
             .with_target(false)
             .boxed()
     } else {
         fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(lines.clone())
             .json()
             .flatten_event(true)
             .boxed()
     };
     let subscriber = tracing_subscriber::registry().with(filter).with(format);
     if subscriber.try_init().is_err() {
-        return;
+        return guard;
     }
+    DROPPED.get_or_init(|| lines.error_counter());
     panic::set_hook(Box::new(log_panic));
     if let Some(error) = refused {
         tracing::warn!(%error, "`{VARIABLE}` cannot be read: write a level, like `info` or `debug`");
     }
+    guard
 }
+
+/// How many lines were lost, since they came faster than they were taken.
+pub(super) fn dropped() -> usize {
+    DROPPED.get().map_or(0, ErrorCounter::dropped_lines)
+}
+
+static DROPPED: OnceLock<ErrorCounter> = OnceLock::new();
 
 /// A panic is one event like any other, so that nobody reads it as a broken line of JSON.
 fn log_panic(panic: &PanicHookInfo<'_>) {
@@ -61,6 +81,9 @@ fn filter(asked: Option<&str>) -> (EnvFilter, Option<ParseError>) {
         None => (EnvFilter::new(USUAL), None),
     }
 }
+
+/// How many lines may wait to be written: some megabytes.
+const LINES: usize = 16_384;
 
 const VARIABLE: &str = "RUST_LOG";
 

@@ -216,6 +216,32 @@ fn what_is_no_message_is_told_in_words_of_our_own() {
 }
 
 #[test]
+fn no_call_waits_for_the_log() {
+    // More than may wait, beside what is in the pipe.
+    const QUESTIONS: u64 = 20_000;
+    let running = serve();
+    let log = running.hold_log();
+    block_on(async {
+        let mut client = running.client().await;
+        let questions = tokio_stream::iter(0..QUESTIONS).map(|id| pb::CheckStreamRequest {
+            id,
+            question: Some(Question::Inbound(plaintext())),
+        });
+        let answers = client.decisions.check_stream(questions).await.unwrap();
+        let answers = answers.into_inner().filter(Result::is_ok);
+        let answered = answers.fold(0, |count, _| count + 1).await;
+        assert_eq!(answered, QUESTIONS);
+    });
+    let (_, page) = running.page("/metrics");
+    let lost = page
+        .lines()
+        .find_map(|line| line.strip_prefix("postern_log_lines_dropped_total "));
+    let lost: u64 = lost.unwrap().parse().unwrap();
+    assert!((1..QUESTIONS).contains(&lost), "{lost}");
+    drop(log);
+}
+
+#[test]
 fn a_stream_of_100_000_questions() {
     const QUESTIONS: u64 = 100_000;
     let running = serve();

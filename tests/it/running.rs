@@ -155,6 +155,15 @@ impl Running {
         self.log.events.lock().unwrap().clone()
     }
 
+    /// Nobody takes the log for as long as this lives.
+    #[expect(
+        clippy::disallowed_types,
+        reason = "a thread of the test reads the log"
+    )]
+    pub(crate) fn hold_log(&self) -> std::sync::MutexGuard<'_, Vec<Value>> {
+        self.log.events.lock().unwrap()
+    }
+
     /// The status code and the body of a page of the admin listener.
     pub(crate) fn page(&self, path: &str) -> (u16, String) {
         get(self.admin, path)

@@ -126,10 +126,11 @@ class Saver:
 
     def _run(self) -> None:
         try:
-            while True:
-                self.save()
-                if self._stop.wait(self.every):
-                    return
+            self.digests.update(self.server.digests())
+            began = time.monotonic()
+            while not self._stop.wait(0.1):
+                if time.monotonic() >= began + self.saved * self.every:
+                    self.save()
                 self.digests.update(self.server.digests())
         except Exception as error:  # told by whoever waits for it
             self.fault = error

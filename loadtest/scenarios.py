@@ -83,6 +83,7 @@ class Plan:
     results: Path
     count: int
     idle_seconds: float
+    reload_seconds: float
 
 
 class Bench:
@@ -175,7 +176,7 @@ class Bench:
 
     def seconds(self) -> float:
         """How long a run takes: with reloads at least some of them."""
-        return max(self.plan.seconds, 2.5) if self.scenario.name == "reload" else self.plan.seconds
+        return self.plan.reload_seconds if self.scenario.name == "reload" else self.plan.seconds
 
     def run(self, number: int, load: Load, server: Server) -> None:
         """One load on one server."""

@@ -109,11 +109,36 @@ impl From<[u8; 32]> for Fingerprint {
     }
 }
 
+/// The octets that 64 hex digits stand for, with nothing between them.
+fn plain_hex(digits: &[u8]) -> Option<[u8; 32]> {
+    let (pairs, []) = digits.as_chunks::<2>() else {
+        return None;
+    };
+    let pairs: &[[u8; 2]; 32] = pairs.try_into().ok()?;
+    let mut octets = [0; 32];
+    for (octet, [high, low]) in octets.iter_mut().zip(pairs) {
+        *octet = hex(*high)? << 4 | hex(*low)?;
+    }
+    Some(octets)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
 impl FromStr for Fingerprint {
     type Err = FingerprintError;
 
     /// Reads 64 hex digits of either case; colons are ignored wherever they stand.
     fn from_str(text: &str) -> Result<Self, FingerprintError> {
+        if let Some(octets) = plain_hex(text.as_bytes()) {
+            return Ok(Self(octets));
+        }
         let mut octets = [0; 32];
         let mut digits = 0;
         for character in text.chars().filter(|character| *character != ':') {

@@ -301,8 +301,19 @@ impl<'a> From<&'a pb::CheckStreamRequest> for InStream<'a> {
     }
 }
 
-/// A number of at most ten octets, the lowest seven bits first.
+/// A number of at most ten octets, the lowest seven bits first; nearly always of one.
+#[inline]
 fn varint(octets: &mut &[u8]) -> Option<u64> {
+    match octets.split_first()? {
+        (first @ ..0x80, rest) => {
+            *octets = rest;
+            Some((*first).into())
+        }
+        _ => long_varint(octets),
+    }
+}
+
+fn long_varint(octets: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
         let (first, rest) = octets.split_first()?;

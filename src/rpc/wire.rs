@@ -87,6 +87,13 @@ impl Octets for Length {
     fn varint(&mut self, value: u64) {
         self.0 += encoded_len_varint(value);
     }
+
+    fn message(&mut self, field: u32, message: &impl Message) {
+        let length = message.len();
+        self.varint(u64::from(field << 3 | LENGTH_DELIMITED));
+        self.varint(length as u64);
+        self.0 += length;
+    }
 }
 
 impl Octets for Vec<u8> {

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from tools import ROOT, WORK, Failed
 
 SERVICE = "postern.v1.PolicyDecisionService"
 ANYWHERE = "127.0.0.1:50051"  # where Postern listens unless it is told otherwise
+ATTEMPTS = 3  # of a load whose tool does not end
 GRPC = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
 
 
@@ -74,10 +76,16 @@ class Driver:
     def put(self, load: Load, server: Server, data: Path, seconds: float) -> Measured:
         """Puts `load` on `server` for some time, and measures both."""
         jobs = self.jobs(load, server, data, seconds)
-        before, began = server.cpu_seconds(), time.monotonic()
-        running = [start(pinned(self.cores, job.command), job.out) for job in jobs]
-        wait(running, seconds)
-        took, after = time.monotonic() - began, server.cpu_seconds()
+        for _ in range(ATTEMPTS):
+            before, began = server.cpu_seconds(), time.monotonic()
+            running = [start(pinned(self.cores, job.command), job.out) for job in jobs]
+            ended = wait(running, seconds)
+            took, after = time.monotonic() - began, server.cpu_seconds()
+            if ended:
+                break
+            print(f"  {load.tool} did not end: once more", file=sys.stderr)
+        else:
+            raise Failed(f"{load.tool} does not end: {jobs[0].command}")
         server.check_runs()
         parts = [job.read() for job in jobs]
         return Measured(
@@ -248,15 +256,20 @@ def start(command: list[str], out: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, cwd=ROOT, stdout=file, stderr=errors)
 
 
-def wait(running: list[subprocess.Popen[bytes]], seconds: float) -> None:
-    """Waits for programs; fails where one does, or where they take far too long."""
-    deadline = time.monotonic() + seconds * 4 + 60
+def wait(running: list[subprocess.Popen[bytes]], seconds: float) -> bool:
+    """Waits for programs; fails where one does. False where they take far too long.
+
+    h2load now and then does not end where it connects late to a busy server (tonic's default runtime
+    on a starved core); what it was to measure is measured again.
+    """
+    deadline = time.monotonic() + seconds * 4 + 30
     try:
         for one in running:
             if one.wait(max(deadline - time.monotonic(), 0.1)) != 0:
                 raise Failed(f"`{one.args}` ended with {one.returncode}")
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"it does not end: {error}") from error
+        return True
+    except subprocess.TimeoutExpired:
+        return False
     finally:
         for one in running:
             if one.poll() is None:

@@ -156,10 +156,6 @@ impl Running {
     }
 
     /// Nobody takes the log for as long as this lives.
-    #[expect(
-        clippy::disallowed_types,
-        reason = "a thread of the test reads the log"
-    )]
     pub(crate) fn hold_log(&self) -> std::sync::MutexGuard<'_, Vec<Value>> {
         self.log.events.lock().unwrap()
     }

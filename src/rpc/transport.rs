@@ -39,6 +39,8 @@ where
     let mut http2 = http2::Builder::new(TokioExecutor::new());
     http2
         .timer(TokioTimer::new())
+        // gRPC knows no date, and each answer would carry one.
+        .auto_date_header(false)
         .keep_alive_interval(Some(KEEPALIVE_INTERVAL))
         .keep_alive_timeout(KEEPALIVE_TIMEOUT)
         .max_concurrent_streams(CONCURRENT_CALLS)

@@ -339,7 +339,7 @@ impl Check<'_> {
     fn pairs(&mut self, connectors: &[Placed<InboundConnector>]) -> bool {
         let mut pairs: usize = 0;
         for placed in connectors {
-            let recipients = placed.connector.recipient_domains.len().max(1);
+            let recipients = placed.connector.recipient_domains.len();
             pairs = pairs.saturating_add(placed.patterns.len().saturating_mul(recipients));
             if pairs > MOST_PAIRS {
                 let message = format!(

@@ -17,6 +17,10 @@ use postern_benches::{
 };
 use serde_json::{Value, json};
 
+/// That of the service, so that loading costs what it costs there.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 #[expect(
     clippy::print_stdout,
     clippy::print_stderr,

@@ -17,7 +17,7 @@ use tracing_subscriber::{
 /// operation. Colours only on a terminal, and not where `NO_COLOR` is set (no-color.org).
 ///
 /// Lines are written by a thread of its own: a call waits for no disk and no pipe. Where nobody
-/// takes them, [`LINES`] wait, and further ones are lost and counted. What still waits when the
+/// takes them, 16,384 wait, and further ones are lost and counted. What still waits when the
 /// guard is dropped is written then, for a moment.
 ///
 /// The first call counts; later ones change nothing.

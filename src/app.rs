@@ -29,7 +29,7 @@ use crate::{
     live::{Live, Snapshot},
     rpc::{
         server::{self, ServicesError},
-        transport::Stages,
+        transport::{self, Stages},
     },
     source::{Reload, StartError},
     telemetry::{Metrics, logging},
@@ -178,7 +178,8 @@ impl App<'_> {
         );
         parts.spawn(Part::Admin, &stop, admin.serve(operators, stop.clone()));
         let (services, health) = server::services(live, self.metrics.clone(), &stages).await?;
-        let (cores, ends) = Cores::start(&services, &stages).map_err(AppError::Threads)?;
+        let serve = move |connection, drain| transport::serve(connection, services.clone(), drain);
+        let (cores, ends) = Cores::start(&serve, &stages).map_err(AppError::Threads)?;
         for ended in ends {
             parts.spawn(Part::Server, &stages.drain, ended.wait());
         }

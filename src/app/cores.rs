@@ -6,7 +6,7 @@
 
 use std::{
     convert::Infallible,
-    error::Error,
+    future::Future,
     io, net,
     num::NonZero,
     sync::Arc,
@@ -14,11 +14,6 @@ use std::{
     time::Duration,
 };
 
-use hyper::{
-    Request, Response,
-    body::{Body, Bytes, Incoming},
-    service::Service,
-};
 use tokio::{
     net::{TcpListener, TcpStream},
     runtime,
@@ -27,15 +22,16 @@ use tokio::{
     time::sleep,
 };
 use tokio_stream::StreamExt;
+use tokio_util::sync::CancellationToken;
 use tonic::transport::server::TcpIncoming;
 
-use crate::rpc::transport::{self, Stages};
+use crate::rpc::transport::Stages;
 
 /// The serving threads of a process.
 #[derive(Debug)]
 pub struct Cores {
     cores: Vec<Core>,
-    stages: Stages,
+    drain: CancellationToken,
 }
 
 /// One serving thread.
@@ -50,18 +46,12 @@ struct Core {
 type Accepted = (net::TcpStream, Arc<()>);
 
 impl Cores {
-    /// Starts a thread for each core that the process may use; there `service` answers, until it
-    /// is stopped by `stages`. Also gives the end of each.
-    pub fn start<S, B>(service: &S, stages: &Stages) -> io::Result<(Self, Vec<Ended>)>
+    /// Starts a thread for each core that the process may use, where `serve` serves one connection
+    /// until it ends, or has drained once its token is cancelled. Also gives the end of each.
+    pub fn start<F, T>(serve: &F, stages: &Stages) -> io::Result<(Self, Vec<Ended>)>
     where
-        S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-        S::Future: Send + 'static,
-        B: Body<Data = Bytes> + Send + 'static,
-        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        F: Fn(TcpStream, CancellationToken) -> T + Clone + Send + 'static,
+        T: Future<Output = ()> + Send + 'static,
     {
         let count = available_parallelism().map_or(1, NonZero::get);
         let (mut cores, mut ends) = (Vec::new(), Vec::new());
@@ -71,11 +61,11 @@ impl Cores {
                 .build()?;
             let (connections, accepted) = mpsc::channel(WAITING);
             let (end, ended) = oneshot::channel();
-            let serving = serve(accepted, service.clone(), stages.clone());
+            let (serve, stages) = (serve.clone(), stages.clone());
             thread::Builder::new()
                 .name(format!("core-{at}"))
                 .spawn(move || {
-                    runtime.block_on(serving);
+                    runtime.block_on(run(accepted, serve, stages));
                     // Nobody waits any more where the process is at its end.
                     end.send(()).unwrap_or_default();
                 })?;
@@ -83,8 +73,8 @@ impl Cores {
             cores.push(Core { connections, open });
             ends.push(Ended(ended));
         }
-        let stages = stages.clone();
-        Ok((Self { cores, stages }, ends))
+        let drain = stages.drain.clone();
+        Ok((Self { cores, drain }, ends))
     }
 
     /// Gives each connection that `listener` accepts to the core that has the fewest, until the
@@ -107,7 +97,7 @@ impl Cores {
         };
         tokio::select! {
             () = accepting => {}
-            () = self.stages.drain.cancelled() => {}
+            () = self.drain.cancelled() => {}
         }
         Ok(())
     }
@@ -123,16 +113,10 @@ impl Cores {
 }
 
 /// Serves the connections that one core gets, until they have drained or are cut.
-async fn serve<S, B>(mut accepted: mpsc::Receiver<Accepted>, service: S, stages: Stages)
+async fn run<F, T>(mut accepted: mpsc::Receiver<Accepted>, serve: F, stages: Stages)
 where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-    S::Future: Send + 'static,
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    F: Fn(TcpStream, CancellationToken) -> T,
+    T: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
     let serving = async {
@@ -140,14 +124,16 @@ where
             tokio::select! {
                 next = accepted.recv() => {
                     let Some((stream, open)) = next else { break };
-                    let (service, drain) = (service.clone(), stages.drain.clone());
-                    connections.spawn(async move {
-                        let stream = TcpStream::from_std(stream)?;
-                        // Peers that break off are no event; what they asked is counted.
-                        let ended = transport::serve(stream, service, drain).await;
-                        drop(open);
-                        ended.map_err(io::Error::other)
-                    });
+                    match TcpStream::from_std(stream) {
+                        Ok(stream) => {
+                            let serving = serve(stream, stages.drain.clone());
+                            connections.spawn(async move {
+                                serving.await;
+                                drop(open);
+                            });
+                        }
+                        Err(error) => tracing::warn!(%error, "a connection could not be served"),
+                    }
                 }
                 Some(_) = connections.join_next() => {}
                 () = stages.drain.cancelled() => break,
@@ -185,3 +171,48 @@ const WAITING: usize = 64;
 const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_goes_to_the_core_that_has_the_fewest() {
+        let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (mut cores, mut inboxes) = (Vec::new(), Vec::new());
+        for _ in 0..3 {
+            let (connections, inbox) = mpsc::channel(WAITING);
+            let open = Arc::default();
+            cores.push(Core { connections, open });
+            inboxes.push(inbox);
+        }
+        let drain = CancellationToken::new();
+        let cores = Cores { cores, drain };
+        let connect = || net::TcpStream::connect(address).unwrap();
+        for _ in 0..6 {
+            cores.give(connect()).await;
+        }
+        let mut held: Vec<_> = inboxes
+            .iter_mut()
+            .map(|inbox| [inbox.try_recv().unwrap(), inbox.try_recv().unwrap()])
+            .collect();
+        drop(held.remove(1));
+        for _ in 0..2 {
+            cores.give(connect()).await;
+        }
+        assert!(inboxes[1].try_recv().is_ok() && inboxes[1].try_recv().is_ok());
+        assert!(inboxes[0].try_recv().is_err() && inboxes[2].try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn a_core_that_panics_is_known() {
+        let (end, ended) = oneshot::channel();
+        drop(end);
+        let died = Ended(ended).wait().await.unwrap_err();
+        assert_eq!(
+            died.to_string(),
+            "a serving thread panicked, which is a bug"
+        );
+    }
+}

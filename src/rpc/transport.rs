@@ -24,12 +24,9 @@ pub struct Stages {
 }
 
 /// Lets `service` answer the calls of a connection until it ends; once `drain` is cancelled, calls
-/// in flight still finish.
-pub async fn serve<S, B>(
-    connection: TcpStream,
-    service: S,
-    drain: CancellationToken,
-) -> Result<(), hyper::Error>
+/// in flight still finish. How a peer breaks off is told at debug only: it happens all the time, and
+/// what it asked is counted.
+pub async fn serve<S, B>(connection: TcpStream, service: S, drain: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -47,12 +44,15 @@ where
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     let mut serving = pin!(http2.serve_connection(TokioIo::new(connection), service));
-    tokio::select! {
+    let served = tokio::select! {
         served = serving.as_mut() => served,
         () = drain.cancelled() => {
             serving.as_mut().graceful_shutdown();
             serving.await
         }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "a connection broke off");
     }
 }
 

@@ -7,8 +7,9 @@ use std::error::Error;
 use hyper::{Request, body::Incoming};
 use hyper_util::service::TowerToHyperService;
 use postern::{
-    app::cores::Cores, rpc::pb::policy_decision_service_server::PolicyDecisionServiceServer,
-    rpc::transport::Stages,
+    app::cores::Cores,
+    rpc::pb::policy_decision_service_server::PolicyDecisionServiceServer,
+    rpc::transport::{self, Stages},
 };
 use postern_loadtest::noop::Options;
 use tonic::{body::Body, service::Routes};
@@ -28,7 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let routes = Routes::new(PolicyDecisionServiceServer::new(options.service())).prepare();
     let service = routes.map_request(|request: Request<Incoming>| request.map(Body::new));
-    let (cores, ends) = Cores::start(&TowerToHyperService::new(service), &Stages::default())?;
+    let service = TowerToHyperService::new(service);
+    let serve = move |connection, drain| transport::serve(connection, service.clone(), drain);
+    let (cores, ends) = Cores::start(&serve, &Stages::default())?;
     cores.share(options.listener().await?).await?;
     for end in ends {
         end.wait().await?;

@@ -85,12 +85,12 @@ impl Policy {
         let answer = match &asked.question {
             Some(Either::Inbound(question)) => {
                 self.inbound(Rpc::CheckStream, question, |decision, chosen| {
-                    Numbered(id, 2, wire::Inbound(decision, chosen)).octets()
+                    Numbered(id, wire::INBOUND, wire::Inbound(decision, chosen)).octets()
                 })
             }
             Some(Either::Outbound(question)) => {
                 self.outbound(Rpc::CheckStream, question, |decision, chosen| {
-                    Numbered(id, 3, wire::Outbound(decision, chosen)).octets()
+                    Numbered(id, wire::OUTBOUND, wire::Outbound(decision, chosen)).octets()
                 })
             }
             None => Err(Failure::question_missing()),

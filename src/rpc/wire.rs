@@ -216,7 +216,8 @@ impl Message for Delivery<'_> {
     }
 }
 
-/// An answer in a stream: the id of its question, and the answer under its field number.
+/// An answer in a stream: the id of its question, and the answer under its field number, which is
+/// [`INBOUND`] or [`OUTBOUND`].
 pub(super) struct Numbered<M>(pub(super) u64, pub(super) u32, pub(super) M);
 
 impl<M: Message> Message for Numbered<M> {
@@ -226,6 +227,10 @@ impl<M: Message> Message for Numbered<M> {
         to.message(*field, answer);
     }
 }
+
+/// The fields of `CheckStreamResponse` that hold an answer.
+pub(super) const INBOUND: u32 = 2;
+pub(super) const OUTBOUND: u32 = 3;
 
 const LENGTH_DELIMITED: u32 = 2;
 

@@ -105,7 +105,7 @@ proptest! {
         let said = answer::decide_inbound(&snapshot, &(&request).into(), |decision, chosen| {
             let message = Inbound(&decision, chosen);
             let octets = (message.octets(), message.framed());
-            let streamed = Numbered(id, 2, message).octets();
+            let streamed = Numbered(id, INBOUND, message).octets();
             (octets, streamed, reply::inbound(decision, chosen.map(Into::into)))
         });
         if let Ok(((octets, framed), streamed, message)) = said {
@@ -126,7 +126,7 @@ proptest! {
         let said = answer::decide_outbound(&snapshot, &(&request).into(), |decision, chosen| {
             let message = Outbound(&decision, chosen);
             let octets = message.octets();
-            let streamed = Numbered(id, 3, message).octets();
+            let streamed = Numbered(id, OUTBOUND, message).octets();
             (octets, streamed, reply::outbound(decision, chosen.map(Into::into)))
         });
         if let Ok((octets, streamed, message)) = said {

@@ -50,16 +50,6 @@ fn processors() -> usize {
 fn load_on(workers: usize, files: Vec<File>, progress: Progress<'_>) -> Vec<Loaded> {
     let total = files.len();
     let workers = workers.min(total);
-    if workers < 2 {
-        let counted = files.into_iter().enumerate().map(|(at, file)| {
-            let loaded = load(file);
-            progress(at + 1, total);
-            loaded
-        });
-        let mut loaded: Vec<Loaded> = counted.flatten().collect();
-        loaded.sort_by(|a, b| a.file.cmp(&b.file));
-        return loaded;
-    }
     let mut shares: Vec<Vec<File>> = (0..workers).map(|_| Vec::new()).collect();
     for (file, share) in files.into_iter().zip((0..workers).cycle()) {
         if let Some(share) = shares.get_mut(share) {

@@ -6,6 +6,7 @@ use std::{
 };
 
 use postern::rpc::pb::{self, check_stream_request::Question, check_stream_response::Answer};
+use prost::Message as _;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::Code;
 use tonic_types::{ErrorDetail, StatusExt as _};
@@ -338,6 +339,122 @@ fn a_peer_that_does_not_read_is_not_read() {
 }
 
 #[test]
+fn a_message_in_parts_is_answered_as_a_whole_one() {
+    const INBOUND: &str = "CheckInbound";
+    const OUTBOUND: &str = "CheckOutbound";
+    let running = serve();
+    let accepted = pb::CheckInboundRequest {
+        client_ip: "192.0.2.1".into(),
+        ..pb::CheckInboundRequest::default()
+    };
+    let plan = pb::CheckOutboundRequest {
+        rcpt_to: "contoso.com".into(),
+        ..pb::CheckOutboundRequest::default()
+    };
+    let none_such = pb::CheckInboundRequest {
+        connector_set: "none-such".into(),
+        ..plaintext()
+    };
+    block_on(async {
+        let mut asking = Octets::dial(&running).await;
+        for (method, message) in [
+            (INBOUND, accepted.encode_to_vec()),
+            (INBOUND, plaintext().encode_to_vec()),
+            (INBOUND, none_such.encode_to_vec()),
+            (INBOUND, Vec::new()),
+            (INBOUND, vec![0xff; 20]),
+            (OUTBOUND, plan.encode_to_vec()),
+            (OUTBOUND, Vec::new()),
+        ] {
+            let framed = framed(&message);
+            let whole = asking.ask(method, &[&framed]).await;
+            for at in [1, 5, framed.len() - 1] {
+                let (first, rest) = framed.split_at(at);
+                assert_eq!(
+                    asking.ask(method, &[first, rest]).await,
+                    whole,
+                    "{message:?}"
+                );
+            }
+            assert_eq!(
+                asking.ask(method, &[&framed, &[]]).await,
+                whole,
+                "{message:?}"
+            );
+        }
+    });
+    let (_, page) = running.page("/metrics");
+    let counted = |code: &str, rpc: &str, count: u32| {
+        let labels = format!("rpc=\"{rpc}\",grpc_code=\"{code}\"");
+        let line = page.lines().find(|line| line.contains(&labels));
+        let line = line.unwrap_or_else(|| panic!("{labels}: {page}"));
+        assert!(line.ends_with(&format!(" {count}")), "{line}");
+    };
+    counted("OK", INBOUND, 10);
+    counted("NOT_FOUND", INBOUND, 5);
+    counted("INVALID_ARGUMENT", INBOUND, 5);
+    counted("INTERNAL", INBOUND, 5);
+    counted("OK", OUTBOUND, 5);
+}
+
+/// A connection on which calls are made octet by octet.
+struct Octets {
+    sender: h2::client::SendRequest<bytes::Bytes>,
+    listen: std::net::SocketAddr,
+    _driver: tokio::task::JoinSet<Result<(), h2::Error>>,
+}
+
+impl Octets {
+    async fn dial(running: &Running) -> Self {
+        let listen = running.listen;
+        let tcp = tokio::net::TcpStream::connect(listen).await.unwrap();
+        let (sender, connection) = h2::client::handshake(tcp).await.unwrap();
+        let mut driver = tokio::task::JoinSet::new();
+        driver.spawn(connection);
+        Self {
+            sender,
+            listen,
+            _driver: driver,
+        }
+    }
+
+    /// The headers, the octets and the trailers that answer a request whose body comes in `parts`.
+    async fn ask(
+        &mut self,
+        method: &str,
+        parts: &[&[u8]],
+    ) -> (http::HeaderMap, Vec<u8>, Option<http::HeaderMap>) {
+        let path = format!(
+            "http://{}/postern.v1.PolicyDecisionService/{method}",
+            self.listen
+        );
+        let request = http::Request::post(path)
+            .header("content-type", "application/grpc")
+            .header("te", "trailers")
+            .body(())
+            .unwrap();
+        let (response, mut body) = self.sender.send_request(request, false).unwrap();
+        for (at, part) in parts.iter().enumerate() {
+            let last = at + 1 == parts.len();
+            body.send_data(bytes::Bytes::copy_from_slice(part), last)
+                .unwrap();
+        }
+        let (head, mut body) = response.await.unwrap().into_parts();
+        let mut octets = Vec::new();
+        while let Some(part) = body.data().await {
+            octets.extend(part.unwrap());
+        }
+        (head.headers, octets, body.trailers().await.unwrap())
+    }
+}
+
+/// A message behind the five octets that gRPC puts before it.
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0], &length[..], message].concat()
+}
+
+#[test]
 fn a_peer_that_is_not_read_is_paused_and_not_cut() {
     let running = serve();
     block_on(async {
@@ -361,13 +478,11 @@ fn a_peer_that_is_not_read_is_paused_and_not_cut() {
         let stream = ask("/postern.v1.PolicyDecisionService/CheckStream");
         let (answers, mut questions) = sender.send_request(stream, false).unwrap();
         // Each question is a small frame of its own; no answer is read.
-        let message = prost::Message::encode_to_vec(&pb::CheckStreamRequest {
+        let message = pb::CheckStreamRequest {
             id: 1,
             question: Some(Question::Inbound(plaintext())),
-        });
-        let mut question = vec![0];
-        question.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
-        question.extend(message);
+        };
+        let question = framed(&message.encode_to_vec());
         let question = bytes::Bytes::from(question);
         loop {
             questions.reserve_capacity(question.len());

@@ -178,7 +178,10 @@ impl App<'_> {
         );
         parts.spawn(Part::Admin, &stop, admin.serve(operators, stop.clone()));
         let (services, health) = server::services(live, self.metrics.clone(), &stages).await?;
-        let serve = move |connection, drain| transport::serve(connection, services.clone(), drain);
+        let serve = move |connection, drain| {
+            let services = services.clone();
+            transport::serve(connection, move |peer| services.to(peer), drain)
+        };
         let (cores, ends) = Cores::start(&serve, &stages).map_err(AppError::Threads)?;
         for ended in ends {
             parts.spawn(Part::Server, &stages.drain, ended.wait());

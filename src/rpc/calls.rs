@@ -4,7 +4,7 @@
 
 use std::{
     convert::Infallible,
-    future::poll_fn,
+    future::{poll_fn, ready},
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll},
@@ -19,19 +19,23 @@ use tonic::{
 };
 use tower::{Layer, Service};
 
-use super::failure::{Failure, code_name, lacks_details};
+use super::{
+    failure::{Failure, code_name, lacks_details},
+    gate::{Asking, Gate},
+};
 use crate::telemetry::{Metrics, Rpc};
 
 /// Wraps the services of a server.
 #[derive(Clone, Debug)]
 pub(super) struct Calls {
+    gate: Gate,
     metrics: Metrics,
 }
 
 impl Calls {
-    /// Counts calls in `metrics`.
-    pub(super) fn new(metrics: Metrics) -> Self {
-        Self { metrics }
+    /// Lets calls in by `gate`, and counts them in `metrics`.
+    pub(super) fn new(gate: Gate, metrics: Metrics) -> Self {
+        Self { gate, metrics }
     }
 }
 
@@ -41,6 +45,7 @@ impl<S> Layer<S> for Calls {
     fn layer(&self, inner: S) -> Watched<S> {
         Watched {
             inner,
+            gate: self.gate.clone(),
             metrics: self.metrics.clone(),
         }
     }
@@ -50,6 +55,7 @@ impl<S> Layer<S> for Calls {
 #[derive(Clone, Debug)]
 pub struct Watched<S> {
     inner: S,
+    gate: Gate,
     metrics: Metrics,
 }
 
@@ -66,8 +72,17 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let call = unary(request.uri().path()).map(|rpc| self.metrics.call(rpc));
+        match self.admit(&request) {
+            Ok(asking) => drop(request.extensions_mut().insert(asking)),
+            Err(failure) => {
+                if let Some(call) = call {
+                    call.finish(code_name(failure.code()));
+                }
+                return Box::pin(ready(Ok(Status::from(failure).into_http())));
+            }
+        }
         // Why here: the transport keeps the same deadline, and begins it later.
         let deadline = deadline(request.headers()).map(sleep);
         let answer = caught(self.inner.call(request));
@@ -92,6 +107,14 @@ where
                 Some(_) | None => response,
             })
         })
+    }
+}
+
+impl<S> Watched<S> {
+    fn admit(&self, request: &Request<Body>) -> Result<Asking, Failure> {
+        let peer = request.extensions().get().ok_or_else(Failure::internal)?;
+        self.gate
+            .admit(request.uri().path(), peer, request.headers())
     }
 }
 
@@ -165,9 +188,12 @@ const MESSAGE_MISSING: &str = "Missing request message.";
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tower::ServiceExt;
 
     use super::*;
+    use crate::rpc::peer::{Origin, Peer};
 
     fn waits(text: &str) -> Option<Duration> {
         let mut headers = HeaderMap::new();
@@ -206,7 +232,9 @@ mod tests {
         request
             .headers_mut()
             .insert("grpc-timeout", "50m".parse().unwrap());
-        let response = Calls::new(Metrics::new())
+        let origin = Origin::Network(None);
+        request.extensions_mut().insert(Arc::new(Peer { origin }));
+        let response = Calls::new(Gate::default(), Metrics::new())
             .layer(service)
             .oneshot(request)
             .await

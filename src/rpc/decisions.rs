@@ -18,7 +18,12 @@ use tonic::{
 };
 use tower::{Service, service_fn};
 
-use super::{failure::Failure, service::Policy, stream::Answers, wire::PREFIX};
+use super::{
+    gate::asking,
+    service::{Check, Policy},
+    stream::Answers,
+    wire::PREFIX,
+};
 
 /// The service of that name.
 #[derive(Clone, Debug)]
@@ -37,13 +42,10 @@ impl Decisions {
     }
 
     /// Answers a call with one question.
-    async fn unary(
-        self,
-        request: http::Request<Body>,
-        check: fn(&Policy, &[u8]) -> Result<Bytes, Failure>,
-    ) -> http::Response<Body> {
+    async fn unary(self, request: http::Request<Body>, check: Check) -> http::Response<Body> {
         let service = service_fn(|request: Request<Bytes>| {
-            let answer = check(&self.policy, request.get_ref());
+            let answer =
+                asking(&request).and_then(|asking| check(&self.policy, asking, request.get_ref()));
             // Why: tonic puts the prefix before it itself.
             ready(answer.map_or_else(
                 |failure| Err(Status::from(failure)),
@@ -57,8 +59,14 @@ impl Decisions {
     /// Answers a stream of questions.
     async fn stream(self, request: http::Request<Body>) -> http::Response<Body> {
         let service = service_fn(|request: Request<Streaming<Bytes>>| {
-            let answers = Answers::new(self.policy.clone(), request.into_inner());
-            ready(Ok::<_, Status>(Response::new(answers)))
+            ready(match asking(&request).cloned() {
+                Ok(asking) => {
+                    let questions = request.into_inner();
+                    let answers = Answers::new(self.policy.clone(), asking, questions);
+                    Ok(Response::new(answers))
+                }
+                Err(failure) => Err(Status::from(failure)),
+            })
         });
         let mut grpc = Grpc::new(Octets).max_decoding_message_size(self.most_octets);
         grpc.streaming(service, request).await

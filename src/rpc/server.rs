@@ -9,6 +9,7 @@ use tower::Layer;
 use super::{
     calls::Calls,
     decisions::Decisions,
+    gate::Gate,
     pb::{self, policy_explanation_service_server::PolicyExplanationServiceServer},
     service::Policy,
     services::Services,
@@ -27,9 +28,13 @@ pub async fn services(
     let mut routes = routes(policy.clone())?;
     routes.add_service(health);
     report(&reporter, ServingStatus::Serving).await;
-    let all = Calls::new(metrics).layer(routes.routes().prepare());
+    let gate = Gate::default();
+    let all = Calls::new(gate.clone(), metrics).layer(routes.routes().prepare());
     let stages = stages.clone();
-    Ok((Services::new(policy, all), Health { reporter, stages }))
+    Ok((
+        Services::new(policy, gate, all),
+        Health { reporter, stages },
+    ))
 }
 
 /// What load balancers are told.

@@ -14,6 +14,7 @@ use tonic::{Request, Response, Status};
 use super::{
     answer,
     failure::Failure,
+    gate::Asking,
     pb::{
         self, check_stream_response::Answer,
         policy_explanation_service_server::PolicyExplanationService,
@@ -27,6 +28,9 @@ use crate::{
     policy::{Chosen, ConnectorSet, Decision},
     telemetry::{Call, Metrics, Rpc},
 };
+
+/// How the question in a message is answered.
+pub(super) type Check = fn(&Policy, &Asking, &[u8]) -> Result<Bytes, Failure>;
 
 /// What answers the questions of both services.
 #[derive(Clone, Debug)]
@@ -47,9 +51,9 @@ impl Policy {
     }
 
     /// The answer to the question in `message`, behind the five octets that gRPC puts before it.
-    pub(super) fn check_inbound(&self, message: &[u8]) -> Result<Bytes, Failure> {
+    pub(super) fn check_inbound(&self, asking: &Asking, message: &[u8]) -> Result<Bytes, Failure> {
         let decide = |question: &_| {
-            self.inbound(Rpc::CheckInbound, question, |decision, chosen| {
+            self.inbound(Rpc::CheckInbound, asking, question, |decision, chosen| {
                 wire::Inbound(decision, chosen).framed()
             })
         };
@@ -60,9 +64,9 @@ impl Policy {
     }
 
     /// As [`Policy::check_inbound`], for a question about a next hop.
-    pub(super) fn check_outbound(&self, message: &[u8]) -> Result<Bytes, Failure> {
+    pub(super) fn check_outbound(&self, asking: &Asking, message: &[u8]) -> Result<Bytes, Failure> {
         let decide = |question: &_| {
-            self.outbound(Rpc::CheckOutbound, question, |decision, chosen| {
+            self.outbound(Rpc::CheckOutbound, asking, question, |decision, chosen| {
                 wire::Outbound(decision, chosen).framed()
             })
         };
@@ -73,23 +77,30 @@ impl Policy {
     }
 
     /// The answer to one question of a stream, which may be that this question is refused.
-    pub(super) fn check_in_stream(&self, message: &[u8]) -> Result<Bytes, Failure> {
+    pub(super) fn check_in_stream(
+        &self,
+        asking: &Asking,
+        message: &[u8],
+    ) -> Result<Bytes, Failure> {
         match InStream::read(message) {
-            Some(asked) => Ok(self.in_stream(&asked)),
-            None => Ok(self.in_stream(&(&decoded::<pb::CheckStreamRequest>(message)?).into())),
+            Some(asked) => Ok(self.in_stream(asking, &asked)),
+            None => Ok(self.in_stream(
+                asking,
+                &(&decoded::<pb::CheckStreamRequest>(message)?).into(),
+            )),
         }
     }
 
-    fn in_stream(&self, asked: &InStream<'_>) -> Bytes {
+    fn in_stream(&self, asking: &Asking, asked: &InStream<'_>) -> Bytes {
         let id = asked.id;
         let answer = match &asked.question {
             Some(Either::Inbound(question)) => {
-                self.inbound(Rpc::CheckStream, question, |decision, chosen| {
+                self.inbound(Rpc::CheckStream, asking, question, |decision, chosen| {
                     Numbered(id, wire::INBOUND, wire::Inbound(decision, chosen)).octets()
                 })
             }
             Some(Either::Outbound(question)) => {
-                self.outbound(Rpc::CheckStream, question, |decision, chosen| {
+                self.outbound(Rpc::CheckStream, asking, question, |decision, chosen| {
                     Numbered(id, wire::OUTBOUND, wire::Outbound(decision, chosen)).octets()
                 })
             }
@@ -106,6 +117,7 @@ impl Policy {
     fn inbound(
         &self,
         rpc: Rpc,
+        _asking: &Asking,
         question: &Inbound<'_>,
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {
@@ -125,6 +137,7 @@ impl Policy {
     fn outbound(
         &self,
         rpc: Rpc,
+        _asking: &Asking,
         question: &Outbound<'_>,
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {

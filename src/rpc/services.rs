@@ -11,6 +11,7 @@ use std::{
     future::Future,
     mem,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, Waker},
 };
 
@@ -26,41 +27,64 @@ use tower::Service as _;
 use super::{
     calls::Watched,
     decisions::{CHECK_INBOUND, CHECK_OUTBOUND},
-    failure::{Failure, code_name},
-    service::Policy,
+    failure::code_name,
+    gate::Gate,
+    peer::Peer,
+    service::{Check, Policy},
     wire::PREFIX,
 };
 use crate::telemetry::Rpc;
 
-/// What answers the calls of a connection; a clone answers the same.
+/// What answers calls; a clone answers the same.
 #[derive(Clone, Debug)]
 pub struct Services {
     policy: Policy,
+    gate: Gate,
     all: Watched<Routes>,
+}
+
+/// What answers the calls of one connection.
+#[derive(Clone, Debug)]
+pub struct Answers {
+    services: Services,
+    peer: Arc<Peer>,
 }
 
 impl Services {
     /// Lets `policy` answer in place what it can, and `all` the rest.
-    pub(super) fn new(policy: Policy, all: Watched<Routes>) -> Self {
-        Self { policy, all }
+    pub(super) fn new(policy: Policy, gate: Gate, all: Watched<Routes>) -> Self {
+        Self { policy, gate, all }
     }
 
-    fn general(&self, request: Request<Body>) -> Answering {
-        Answering::General(self.all.clone().call(request))
+    /// What answers the calls of `peer`.
+    pub fn to(&self, peer: Peer) -> Answers {
+        Answers {
+            services: self.clone(),
+            peer: Arc::new(peer),
+        }
+    }
+}
+
+impl Answers {
+    fn general(&self, mut request: Request<Body>) -> Answering {
+        request.extensions_mut().insert(Arc::clone(&self.peer));
+        Answering::General(self.services.all.clone().call(request))
     }
 
     /// The answer to a message that came whole; none where it is for the general way.
-    fn in_place(&self, call: Unary, body: &[u8]) -> Option<Response<Answer>> {
+    fn in_place(&self, call: Unary, headers: &HeaderMap, body: &[u8]) -> Option<Response<Answer>> {
         let (prefix, message) = body.split_first_chunk::<PREFIX>()?;
         let [compressed, length @ ..] = *prefix;
         if compressed != 0 || u32::from_be_bytes(length) as usize != message.len() {
             return None;
         }
-        let answer = (call.check)(&self.policy, message);
+        let Services { policy, gate, .. } = &self.services;
+        let admitted = gate.admit(call.path, &self.peer, headers);
+        let answer = admitted.and_then(|asking| (call.check)(policy, &asking, message));
         let code = answer
             .as_ref()
             .map_or_else(|failure| code_name(failure.code()), |_| "OK");
-        self.policy.called(call.rpc, code);
+        policy.called(call.rpc, code);
         Some(match answer {
             Ok(message) => {
                 let mut response = Response::new(Answer::Whole(message));
@@ -72,7 +96,7 @@ impl Services {
     }
 }
 
-impl Service<Request<Incoming>> for Services {
+impl Service<Request<Incoming>> for Answers {
     type Response = Response<Answer>;
     type Error = Infallible;
     type Future = Answering;
@@ -88,7 +112,7 @@ impl Service<Request<Incoming>> for Services {
             Poll::Ready(Some(Err(_)) | None) | Poll::Pending => None,
         };
         let whole = first.as_ref().filter(|_| rest.is_end_stream());
-        if let Some(answer) = whole.and_then(|body| self.in_place(call, body)) {
+        if let Some(answer) = whole.and_then(|body| self.in_place(call, &head.headers, body)) {
             return Answering::InPlace(Some(answer));
         }
         let body = Body::new(Begun { first, rest });
@@ -100,7 +124,8 @@ impl Service<Request<Incoming>> for Services {
 #[derive(Clone, Copy, Debug)]
 struct Unary {
     rpc: Rpc,
-    check: fn(&Policy, &[u8]) -> Result<Bytes, Failure>,
+    path: &'static str,
+    check: Check,
 }
 
 impl Unary {
@@ -109,10 +134,12 @@ impl Unary {
         let call = match request.uri().path() {
             CHECK_INBOUND => Self {
                 rpc: Rpc::CheckInbound,
+                path: CHECK_INBOUND,
                 check: Policy::check_inbound,
             },
             CHECK_OUTBOUND => Self {
                 rpc: Rpc::CheckOutbound,
+                path: CHECK_OUTBOUND,
                 check: Policy::check_outbound,
             },
             _ => return None,

@@ -17,6 +17,7 @@ use tonic::{Code, Status, Streaming};
 
 use super::{
     failure::{Failure, code_name},
+    gate::Asking,
     service::Policy,
 };
 use crate::telemetry::Call;
@@ -24,6 +25,7 @@ use crate::telemetry::Call;
 /// The answers to the questions of one stream.
 pub(super) struct Answers {
     policy: Policy,
+    asking: Asking,
     questions: Streaming<Bytes>,
     drain: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Counts the stream as one call; none once it has ended.
@@ -33,12 +35,13 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Answers `questions` until they end or the server drains.
-    pub(super) fn new(policy: Policy, questions: Streaming<Bytes>) -> Self {
+    /// Answers `questions` of the call `asking` until they end or the server drains.
+    pub(super) fn new(policy: Policy, asking: Asking, questions: Streaming<Bytes>) -> Self {
         let (call, drain) = policy.stream();
         let drain = Box::pin(drain.cancelled_owned());
         Self {
             policy,
+            asking,
             questions,
             drain,
             call: Some(call),
@@ -85,7 +88,7 @@ impl Stream for Answers {
             }
             Poll::Ready(Some(Ok(question))) => {
                 self.given += 1;
-                let answer = self.policy.check_in_stream(&question);
+                let answer = self.policy.check_in_stream(&self.asking, &question);
                 Poll::Ready(Some(answer.map_err(|failure| self.fail(failure))))
             }
             Poll::Ready(Some(Err(status))) => {
@@ -125,7 +128,11 @@ mod tests {
     use crate::{
         live::{Live, Snapshot},
         policy::Catalog,
-        rpc::{decisions::Octets, pb},
+        rpc::{
+            decisions::Octets,
+            pb,
+            peer::{Origin, Peer},
+        },
         telemetry::Metrics,
     };
 
@@ -149,7 +156,9 @@ mod tests {
         let policy = Policy::new(live, Metrics::new(), CancellationToken::new());
         let frames = "\0\0\0\0\x02\x08\x07".repeat(questions);
         let questions = Streaming::new_request(Octets.decoder(), frames, None, None);
-        Answers::new(policy, questions)
+        let origin = Origin::Network(None);
+        let peer = Arc::new(Peer { origin });
+        Answers::new(policy, Asking { peer }, questions)
     }
 
     #[test]

@@ -12,6 +12,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
+use super::peer::{Origin, Peer};
+
 /// How a server stops, step by step; each token is cancelled by `app`, in this order.
 #[derive(Clone, Debug, Default)]
 pub struct Stages {
@@ -23,11 +25,14 @@ pub struct Stages {
     pub cut: CancellationToken,
 }
 
-/// Lets `service` answer the calls of a connection until it ends; once `drain` is cancelled, calls
-/// in flight still finish. How a peer breaks off is told at debug only: it happens all the time, and
+/// Lets what `service` gives for a peer answer the calls of a connection until it ends; once `drain`
+/// is cancelled, calls in flight still finish. How a peer breaks off is told at debug only: it happens all the time, and
 /// what it asked is counted.
-pub async fn serve<S, B>(connection: TcpStream, service: S, drain: CancellationToken)
-where
+pub async fn serve<S, B>(
+    connection: TcpStream,
+    service: impl FnOnce(Peer) -> S,
+    drain: CancellationToken,
+) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
     S::Future: Send + 'static,
     B: Body<Data = Bytes> + Send + 'static,
@@ -43,6 +48,8 @@ where
         .max_concurrent_streams(CONCURRENT_CALLS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
+    let origin = Origin::Network(connection.peer_addr().ok());
+    let service = service(Peer { origin });
     let mut serving = pin!(http2.serve_connection(TokioIo::new(connection), service));
     let served = tokio::select! {
         served = serving.as_mut() => served,

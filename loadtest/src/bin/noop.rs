@@ -30,7 +30,10 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let routes = Routes::new(PolicyDecisionServiceServer::new(options.service())).prepare();
     let service = routes.map_request(|request: Request<Incoming>| request.map(Body::new));
     let service = TowerToHyperService::new(service);
-    let serve = move |connection, drain| transport::serve(connection, service.clone(), drain);
+    let serve = move |connection, drain| {
+        let service = service.clone();
+        transport::serve(connection, |_| service, drain)
+    };
     let (cores, ends) = Cores::start(&serve, &Stages::default())?;
     cores.share(options.listener().await?).await?;
     for end in ends {

@@ -233,7 +233,9 @@ mod tests {
             .headers_mut()
             .insert("grpc-timeout", "50m".parse().unwrap());
         let origin = Origin::Network(None);
-        request.extensions_mut().insert(Arc::new(Peer { origin }));
+        request
+            .extensions_mut()
+            .insert(Arc::new(Peer::plaintext(origin)));
         let response = Calls::new(Gate::default(), Metrics::new())
             .layer(service)
             .oneshot(request)

@@ -157,7 +157,7 @@ mod tests {
         let frames = "\0\0\0\0\x02\x08\x07".repeat(questions);
         let questions = Streaming::new_request(Octets.decoder(), frames, None, None);
         let origin = Origin::Network(None);
-        let peer = Arc::new(Peer { origin });
+        let peer = Arc::new(Peer::plaintext(origin));
         Answers::new(policy, Asking { peer }, questions)
     }
 

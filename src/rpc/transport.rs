@@ -49,7 +49,7 @@ pub async fn serve<S, B>(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
     let origin = Origin::Network(connection.peer_addr().ok());
-    let service = service(Peer { origin });
+    let service = service(Peer::plaintext(origin));
     let mut serving = pin!(http2.serve_connection(TokioIo::new(connection), service));
     let served = tokio::select! {
         served = serving.as_mut() => served,

@@ -238,7 +238,8 @@ fn octets(path: &Path, name: &str) -> Result<Option<Vec<u8>>, Finding> {
     .help("write it under another name, and then rename it"))
 }
 
-fn still(path: &Path) -> io::Result<Still> {
+/// Reads the file `path`, and says whether it held still meanwhile.
+pub(super) fn still(path: &Path) -> io::Result<Still> {
     let before = fs::metadata(path)?;
     // Why: opening a named pipe would wait for somebody who writes to it.
     if !before.is_file() {
@@ -260,10 +261,16 @@ fn still(path: &Path) -> io::Result<Still> {
     })
 }
 
-enum Still {
+/// What reading a file came to.
+#[derive(Debug)]
+pub(super) enum Still {
+    /// It was changed while it was read.
     Changing,
+    /// It is a directory, a pipe or the like.
     NoFile,
+    /// All that is in it.
     Octets(Vec<u8>),
+    /// It has more than 64 MiB.
     TooLarge,
 }
 
@@ -294,8 +301,10 @@ impl Stamp {
 }
 
 const MAX_OCTETS: u64 = 64 << 20;
-const ATTEMPTS: u32 = 8;
-const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
+/// How often what changes while it is read is read anew.
+pub(super) const ATTEMPTS: u32 = 8;
+/// How long to wait before that.
+pub(super) const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(20);
 
 #[cfg(test)]
 mod tests {

@@ -1,4 +1,5 @@
-//! Where connector sets come from: the files of a directory, read at start and at each save.
+//! Where connector sets come from: the files of a directory, read at start and at each save; and
+//! how other files are read that are taken up live.
 //!
 //! What is broken, gone or unreadable keeps its last good set: policy never disappears by
 //! accident. A set goes only by `retired = true`.
@@ -6,6 +7,7 @@
 mod background;
 mod changes;
 mod file;
+mod files;
 mod held;
 mod journal;
 mod lifted;
@@ -19,6 +21,7 @@ mod watch;
 
 pub use changes::{Connectors, Difference, Names};
 pub use file::{Content, Digest, Directory, File};
+pub use files::{Files, FilesError, Reading};
 pub use journal::{Event, Events, Problem};
 pub use lifted::lifted;
 pub use load::{Loaded, Progress, load_all};

@@ -118,7 +118,8 @@ impl Reload {
     /// It ends by itself only where the directory can no longer be watched at all.
     pub async fn run(self, live: Arc<Live>, cancel: CancellationToken) -> Result<(), ReloadError> {
         let directory = self.directory.path();
-        let (mut watch, mut alarm) = Watch::new(directory).map_err(ReloadError::Watch)?;
+        let (mut watch, mut alarm) = Watch::directory("the connectors' directory is", directory)
+            .map_err(ReloadError::Watch)?;
         let mut reload = self;
         loop {
             let live = Arc::clone(&live);

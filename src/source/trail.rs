@@ -7,10 +7,11 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-/// What the contents of the connectors' directory come through.
+/// What the contents of a directory, or of a few files, come through.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Trail {
-    /// The directory itself, without any link in its path; none where it is not there.
+    /// The directory itself, without any link in its path; none where it is not there, and for
+    /// files.
     pub(super) directory: Option<PathBuf>,
     /// The entries outside of it that decide what is in it.
     pub(super) waypoints: Vec<Waypoint>,
@@ -61,6 +62,21 @@ impl Trail {
         }
         Self {
             directory,
+            waypoints,
+        }
+    }
+
+    /// The trail of the files `paths`, which are absolute.
+    pub(super) fn of_files(paths: &[PathBuf]) -> Self {
+        let mut waypoints = Vec::new();
+        for path in paths {
+            walk(PathBuf::new(), path, &mut waypoints);
+        }
+        for waypoint in &mut waypoints {
+            waypoint.vital = true;
+        }
+        Self {
+            directory: None,
             waypoints,
         }
     }
@@ -173,6 +189,25 @@ mod tests {
             Trail::of(Path::new("/")).directory,
             Some(PathBuf::from("/"))
         );
+    }
+
+    #[test]
+    fn files_have_a_trail_each() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("live/mx")).unwrap();
+        fs::create_dir_all(root.join("archive/mx")).unwrap();
+        fs::write(root.join("archive/mx/cert1.pem"), "").unwrap();
+        symlink("../../archive/mx/cert1.pem", root.join("live/mx/cert.pem")).unwrap();
+        let paths = ["live/mx/cert.pem", "key.pem", "none/ca.pem"].map(|path| root.join(path));
+        let expected = [
+            "live/mx/cert.pem",
+            "archive/mx/cert1.pem",
+            "key.pem",
+            "none",
+        ];
+        let trail = shown(&Trail::of_files(&paths), &root);
+        assert_eq!(trail, (None, expected.map(str::to_owned).to_vec()));
     }
 
     #[test]

@@ -1,9 +1,10 @@
-//! Watching the connectors' directory: what tells that it is time to read it again.
+//! Watching the connectors' directory, or a few files: what tells that it is time to read again.
 
 use std::{
     collections::HashSet,
     io,
     path::{self, Path, PathBuf},
+    slice,
     sync::Arc,
     time::Duration,
 };
@@ -19,15 +20,24 @@ use tracing::{info, warn};
 
 use super::trail::{Trail, Waypoint};
 
-/// The watch over everything that the directory's contents come through.
+/// The watch over everything that what is watched comes through.
 #[derive(Debug)]
 pub(super) struct Watch {
-    directory: PathBuf,
+    /// What it is called in the log.
+    what: &'static str,
+    target: Target,
     ears: Ears,
     watched: Vec<PathBuf>,
     interest: Arc<ArcSwap<Interest>>,
-    /// The directory cannot be watched, so that it must be read often.
+    /// It cannot be watched, so that it must be read often.
     deaf: bool,
+}
+
+/// What is watched, by absolute paths.
+#[derive(Debug)]
+enum Target {
+    Directory(PathBuf),
+    Files(Vec<PathBuf>),
 }
 
 /// What waits for the watch.
@@ -37,7 +47,7 @@ pub(super) struct Alarm {
     hangup: Signal,
 }
 
-/// Why the directory is to be read again.
+/// Why what is watched is to be read again.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Due {
     /// Something in it changed.
@@ -48,7 +58,7 @@ pub(super) enum Due {
     Poll,
 }
 
-/// What watches the directory ended by itself.
+/// What watches for changes ended by itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("the operating system tells of no more changes")]
 pub struct Ended(());
@@ -70,40 +80,46 @@ struct Interest {
 }
 
 impl Watch {
-    /// A watch over `directory` that begins with [`Watch::renew`], and what waits for it; within a
-    /// runtime.
-    pub(super) fn new(directory: &Path) -> io::Result<(Self, Alarm)> {
+    /// A watch over the directory `path` that begins with [`Watch::renew`], and what waits for it;
+    /// within a runtime. The log calls it `what`.
+    pub(super) fn directory(what: &'static str, path: &Path) -> io::Result<(Self, Alarm)> {
+        Self::new(what, Target::Directory(path::absolute(path)?))
+    }
+
+    /// The same over the files `paths`, of which none need be there.
+    pub(super) fn files(what: &'static str, paths: &[PathBuf]) -> io::Result<(Self, Alarm)> {
+        let paths: io::Result<_> = paths.iter().map(path::absolute).collect();
+        Self::new(what, Target::Files(paths?))
+    }
+
+    fn new(what: &'static str, target: Target) -> io::Result<(Self, Alarm)> {
         let (token, tokens) = mpsc::channel(1);
         let watch = Self {
-            directory: path::absolute(directory)?,
+            what,
+            target,
             ears: Ears::Closed(token),
             watched: Vec::new(),
             interest: Arc::default(),
             deaf: false,
         };
-        Ok((
-            watch,
-            Alarm {
-                tokens,
-                hangup: signal(SignalKind::hangup())?,
-            },
-        ))
+        let hangup = signal(SignalKind::hangup())?;
+        Ok((watch, Alarm { tokens, hangup }))
     }
 
-    /// Watches what the directory's contents come through now; says after which time the directory
-    /// must be read in any case.
+    /// Watches what the contents come through now; says after which time they must be read in any
+    /// case.
     ///
     /// All watches are taken anew: which of them still hold cannot be known.
     pub(super) fn renew(&mut self) -> Duration {
         match self.listen() {
             Ok(()) if self.deaf => {
                 self.deaf = false;
-                info!("the connectors' directory is watched again");
+                info!("{} watched again", self.what);
             }
             Err(error) if !self.deaf => {
                 self.deaf = true;
-                let directory = self.directory.display();
-                warn!(%directory, %error, "cannot be watched: it is read every second");
+                let paths = self.target.shown();
+                warn!(paths, %error, "{} not watched, but read every second", self.what);
             }
             Ok(()) | Err(_) => {}
         }
@@ -125,11 +141,11 @@ impl Watch {
                 })?;
             self.ears = Ears::Open(watcher);
         }
-        let mut trail = Trail::of(&self.directory);
+        let mut trail = self.target.trail();
         for _ in 0..ATTEMPTS {
             self.follow(&trail)?;
             // Why: a link swapped before its own watch was there would go unseen.
-            let now = Trail::of(&self.directory);
+            let now = self.target.trail();
             if now == trail {
                 break;
             }
@@ -171,8 +187,29 @@ impl Watch {
     }
 }
 
+impl Target {
+    fn trail(&self) -> Trail {
+        match self {
+            Self::Directory(path) => Trail::of(path),
+            Self::Files(paths) => Trail::of_files(paths),
+        }
+    }
+
+    fn shown(&self) -> String {
+        let paths = match self {
+            Self::Directory(path) => slice::from_ref(path),
+            Self::Files(paths) => paths,
+        };
+        let paths: Vec<_> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        paths.join(" ")
+    }
+}
+
 impl Alarm {
-    /// Waits until the directory is to be read: because of what changed once it has been quiet for
+    /// Waits until what is watched is to be read: because of what changed once it has been quiet for
     /// a moment, at once on SIGHUP, and in any case after `poll`.
     pub(super) async fn next(&mut self, poll: Duration) -> Result<Due, Ended> {
         tokio::select! {
@@ -223,7 +260,7 @@ impl Interest {
 const QUIET: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(2);
 const SELDOM: Duration = Duration::from_secs(30);
-/// How often a directory is read that tells of no change, or may not.
+/// How often something is read that tells of no change, or may not.
 pub(super) const OFTEN: Duration = Duration::from_secs(1);
 const ATTEMPTS: u32 = 4;
 

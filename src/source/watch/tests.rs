@@ -17,7 +17,7 @@ impl Watched {
     fn new(prepare: impl FnOnce(&Path)) -> Self {
         let root = tempfile::tempdir().unwrap();
         prepare(root.path());
-        let (mut watch, alarm) = Watch::new(&root.path().join("sets")).unwrap();
+        let (mut watch, alarm) = Watch::directory("it is", &root.path().join("sets")).unwrap();
         watch.renew();
         assert!(!watch.deaf);
         Self { root, watch, alarm }

@@ -210,6 +210,9 @@ fn read(file: &Path) -> Result<Settings, SettingsError> {
     })?;
     if let Some(directory) = file.parent() {
         settings.connectors = directory.join(&settings.connectors);
+        if let Some(log) = &mut settings.decision_log {
+            log.relative_to(directory);
+        }
     }
     Ok(settings)
 }

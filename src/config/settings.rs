@@ -1,5 +1,9 @@
 //! The settings of the process: read once at start, changed by a restart.
 
+pub mod decision_log;
+pub mod share;
+mod size;
+
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::PathBuf,
@@ -8,6 +12,7 @@ use std::{
 
 use schemars::Schema;
 
+use self::decision_log::{DecisionLog, RawDecisionLog};
 use super::{
     finding::{Finding, Findings},
     listen::Listen,
@@ -32,6 +37,8 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// How long calls in flight may take after that before they are cut.
     pub drain_deadline: Duration,
+    /// How decisions are written down; none where they are not.
+    pub decision_log: Option<DecisionLog>,
 }
 
 impl Settings {
@@ -57,6 +64,7 @@ impl Default for Settings {
             default_set: None,
             drain_delay: Duration::from_secs(5),
             drain_deadline: Duration::from_secs(20),
+            decision_log: None,
         }
     }
 }
@@ -116,6 +124,8 @@ table! {
         connectors: Option<At<RawConnectors>> = "connectors";
         /// How the process ends.
         shutdown: Option<At<RawShutdown>> = "shutdown";
+        /// Every decision as one line of JSON. Without this table none is written down.
+        decision_log: Option<At<RawDecisionLog>> = "decision_log";
     }
 }
 
@@ -201,6 +211,9 @@ fn check(raw: &RawSettings, findings: &mut Findings) -> Settings {
             &mut settings.drain_deadline,
             length(shutdown.value.drain_deadline.as_ref(), findings),
         );
+    }
+    if let Some(raw) = &raw.decision_log {
+        settings.decision_log = decision_log::check(raw, findings);
     }
     settings
 }

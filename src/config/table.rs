@@ -240,7 +240,7 @@ macro_rules! table {
             $($(#[$note:meta])* $field:ident: $slot:ty = $key:literal $(=> $example:literal)?;)*
         }
     ) => {
-        #[derive(Clone, Debug, Default, Eq, PartialEq, schemars::JsonSchema)]
+        #[derive(Clone, Debug, Default, PartialEq, schemars::JsonSchema)]
         #[schemars(deny_unknown_fields)]
         $(#[$attribute])*
         pub struct $name {

@@ -49,6 +49,25 @@ impl Value for i64 {
     }
 }
 
+impl Value for f64 {
+    fn take(
+        value: &Spanned<DeValue<'_>>,
+        field: &'static Field,
+        reader: &mut Reader<'_>,
+    ) -> (Option<Self>, bool) {
+        let read = match value.get_ref() {
+            DeValue::Float(read) => read.as_str().parse().ok(),
+            DeValue::Integer(read) if read.radix() == 10 => read.as_str().parse().ok(),
+            _ => None,
+        };
+        if read.is_none() {
+            let help = format!("write `{}`", field.example);
+            reader.wrong(value, &named(field), "a number", help);
+        }
+        (read, read.is_some())
+    }
+}
+
 impl Value for String {
     fn take(
         value: &Spanned<DeValue<'_>>,

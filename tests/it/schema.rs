@@ -15,9 +15,13 @@ const CONNECTORS: &str = "config/schema/connectors.schema.json";
 const SETTINGS: &str = "config/schema/settings.schema.json";
 
 /// What only Postern itself sees: it reads into values, compares them, or reads the text.
-const UNSEEN: [&str; 15] = [
+const UNSEEN: [&str; 22] = [
+    "address-key-missing",
+    "address-key-unused",
     "certificate-name-bad",
     "connector-duplicate",
+    "decision-log-nowhere",
+    "decision-log-twice",
     "duration-invalid",
     "duration-too-long",
     "end-not-header",
@@ -29,6 +33,9 @@ const UNSEEN: [&str; 15] = [
     "network-bad",
     "pairs-too-many",
     "pattern-bad",
+    "rotation-period-invalid",
+    "rotation-unused",
+    "size-invalid",
     "smart-host-bad",
     "toml-syntax",
 ];

@@ -19,6 +19,16 @@ fn the_shipped_file_says_what_is_built_in() {
         "# default_set = ",
         "drain_delay = ",
         "drain_deadline = ",
+        "# [decision_log]",
+        "# file = ",
+        "# rotate = ",
+        "# rotate_size = ",
+        "# rotate_every = ",
+        "# keep = ",
+        "# accepts = ",
+        "# addresses = ",
+        "# address_key_file = ",
+        "# queue = ",
     ];
     for key in keys {
         assert!(
@@ -90,6 +100,26 @@ drain_deadline = "20"
         Settings::from_toml(text).unwrap_err()[0].code,
         "duration-too-long"
     );
+}
+
+#[test]
+fn what_is_taught_of_the_decision_log_is_built_in() {
+    let taught = |lines: &str| {
+        let (_, table) = SHIPPED.split_once("# [decision_log]\n").unwrap();
+        let keys = table.lines().filter_map(|line| line.strip_prefix("# "));
+        let keys: Vec<_> = keys
+            .filter(|line| {
+                line.split_once(" = ")
+                    .is_some_and(|(key, _)| is_set_name(key))
+            })
+            .filter(|line| !line.starts_with("address_key_file"))
+            .collect();
+        assert_eq!(keys.len(), 8, "{keys:?}");
+        let keys = keys.join("\n");
+        Settings::from_toml(&format!("version = 1\n[decision_log]\n{keys}\n{lines}")).unwrap()
+    };
+    let least = "version = 1\n[decision_log]\nfile = \"decisions.jsonl\"\n";
+    assert_eq!(Ok(taught("")), Settings::from_toml(least));
 }
 
 #[test]

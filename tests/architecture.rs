@@ -4,19 +4,24 @@
 use std::{fs, io, path::Path};
 
 /// Each layer, and the layers that it may name beside itself.
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 11] = [
     ("mail", &[]),
     ("policy", &["mail"]),
-    ("config", &["policy", "mail"]),
-    ("live", &["policy"]),
+    ("callers", &["policy"]),
+    ("config", &["callers", "policy", "mail"]),
+    ("live", &["callers", "policy"]),
     ("telemetry", &["live", "policy"]),
-    ("source", &["config", "live", "policy", "mail", "telemetry"]),
-    ("rpc", &["live", "policy", "mail", "telemetry"]),
-    ("admin", &["live", "policy", "telemetry"]),
+    (
+        "source",
+        &["callers", "config", "live", "policy", "mail", "telemetry"],
+    ),
+    ("rpc", &["callers", "live", "policy", "mail", "telemetry"]),
+    ("admin", &["callers", "live", "policy", "telemetry"]),
     (
         "app",
         &[
             "admin",
+            "callers",
             "config",
             "live",
             "mail",
@@ -31,6 +36,7 @@ const ARROWS: [(&str, &[&str]); 10] = [
         &[
             "admin",
             "app",
+            "callers",
             "config",
             "live",
             "mail",

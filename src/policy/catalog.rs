@@ -13,6 +13,7 @@ pub struct Catalog {
     entries: Vec<Entry>,
     names: HashMap<Box<str>, usize, RandomState>,
     accepted_domains: DomainTable<usize>,
+    default_set: Option<Box<str>>,
     default: Option<usize>,
     serving: usize,
 }
@@ -76,6 +77,11 @@ impl Entry {
             renamed: false,
         }
     }
+
+    /// Whether it answers calls, and counts as one of the sets that do.
+    pub(super) fn is_serving(&self) -> bool {
+        !self.set.is_retired() && !self.renamed
+    }
 }
 
 impl Catalog {
@@ -92,9 +98,7 @@ impl Catalog {
                 *catalog.accepted_domains.slot(claim) = Some(at);
             }
         }
-        let mut serving = (0..)
-            .zip(&entries)
-            .filter(|(_, entry)| !entry.set.is_retired() && !entry.renamed);
+        let mut serving = (0..).zip(&entries).filter(|(_, entry)| entry.is_serving());
         let first = serving.next();
         catalog.serving = usize::from(first.is_some()) + serving.count();
         catalog.default = match (default_set, first, catalog.serving) {
@@ -102,6 +106,7 @@ impl Catalog {
             (None, Some((only, _)), 1) => Some(only),
             (None, _, _) => None,
         };
+        catalog.default_set = default_set.map(Into::into);
         catalog.entries = entries;
         catalog
     }
@@ -114,6 +119,12 @@ impl Catalog {
     /// The set of this name, retired or not.
     pub fn get(&self, name: &str) -> Option<&Entry> {
         self.entries.get(*self.names.get(name)?)
+    }
+
+    /// The name of the set that answers where no other does, whether it is there or not; none where
+    /// a single set is its own default.
+    pub(super) fn default_set(&self) -> Option<&str> {
+        self.default_set.as_deref()
     }
 
     /// How many sets answer calls: those that are not retired, one of several names once.
@@ -134,17 +145,24 @@ impl Catalog {
 
     /// The set that answers a call that names none: the one that accepts `domain`, else the default.
     pub fn choose(&self, domain: Option<&Domain>) -> Result<Chosen<'_>, NotFound> {
-        let accepting =
-            domain.and_then(|domain| self.accepted_domains.covering(Some(domain)).next());
-        let (at, by) = match accepting {
-            Some(&at) => (Some(at), SelectedBy::AcceptedDomain),
-            None => (self.default, SelectedBy::Default),
+        let (entry, by) = match self.accepting(domain).next() {
+            Some(entry) => (Some(entry), SelectedBy::AcceptedDomain),
+            None => (
+                self.default.and_then(|at| self.entries.get(at)),
+                SelectedBy::Default,
+            ),
         };
-        let entry = at
-            .and_then(|at| self.entries.get(at))
-            .filter(|entry| !entry.set.is_retired());
         entry
+            .filter(|entry| !entry.set.is_retired())
             .map(|entry| Chosen { entry, by })
             .ok_or(NotFound::Unnamed)
+    }
+
+    /// The sets that accept `domain`, the one with the most specific claim first; retired or not.
+    pub(super) fn accepting(&self, domain: Option<&Domain>) -> impl Iterator<Item = &Entry> {
+        let places = domain
+            .into_iter()
+            .flat_map(|domain| self.accepted_domains.covering(Some(domain)));
+        places.filter_map(|&at| self.entries.get(at))
     }
 }

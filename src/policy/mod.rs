@@ -13,6 +13,7 @@ mod index;
 pub mod listed;
 mod outbound;
 pub mod requirement;
+pub mod scope;
 pub mod set;
 mod words;
 
@@ -22,6 +23,7 @@ pub use explain::{explain_inbound, explain_outbound};
 pub use facts::{InboundFacts, OutboundFacts};
 pub use inbound::decide_inbound;
 pub use outbound::decide_outbound;
+pub use scope::{Scope, Scoped};
 pub use set::ConnectorSet;
 
 use decision::{Action, Rejection, Reply};

@@ -1,9 +1,9 @@
 //! Calls that end with an error: the same failure as a gRPC status and as an answer in a stream.
 
-use std::{borrow::Cow, collections::HashMap, fmt};
+use std::{borrow::Cow, collections::HashMap, fmt, time::Duration};
 
 use prost::Message;
-use tonic::{Code, Status};
+use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{facts::BadField, pb};
@@ -16,6 +16,8 @@ pub struct Failure {
     reason: Cow<'static, str>,
     message: Cow<'static, str>,
     bad_fields: Vec<BadField>,
+    /// When to ask again, where the server says so.
+    pushback: Option<Duration>,
 }
 
 impl Failure {
@@ -107,7 +109,15 @@ impl Failure {
             reason: reason.into(),
             message: message.into(),
             bad_fields: Vec::new(),
+            pushback: None,
         }
+    }
+
+    /// Tells the client to ask again after `wait` and not before (`grpc-retry-pushback-ms`).
+    #[must_use]
+    pub fn again_in(mut self, wait: Duration) -> Self {
+        self.pushback = Some(wait);
+        self
     }
 
     /// The gRPC status code.
@@ -158,7 +168,16 @@ impl From<Failure> for Status {
         for bad in failure.bad_fields {
             details.add_bad_request_violation(bad.field, bad.description);
         }
-        Self::with_error_details(failure.code, failure.message, details)
+        let mut metadata = MetadataMap::new();
+        if let Some(wait) = failure.pushback {
+            // Why rounded up: what is asked a moment too soon is refused again.
+            let milliseconds = wait.as_nanos().div_ceil(1_000_000);
+            metadata.insert(
+                PUSHBACK,
+                u64::try_from(milliseconds).unwrap_or(u64::MAX).into(),
+            );
+        }
+        Self::with_error_details_and_metadata(failure.code, failure.message, details, metadata)
     }
 }
 
@@ -189,6 +208,11 @@ impl From<&Status> for Failure {
             reason: told.unwrap_or(reason.into()),
             message,
             bad_fields,
+            pushback: status
+                .metadata()
+                .get(PUSHBACK)
+                .and_then(|wait| wait.to_str().ok()?.parse().ok())
+                .map(Duration::from_millis),
         }
     }
 }
@@ -250,6 +274,9 @@ pub(super) const fn code_name(code: Code) -> &'static str {
 const MESSAGE_INVALID: &str =
     "the request is no message of the contract: compare the client's proto files with it";
 
+/// The trailer that tells when to ask again.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
+
 /// The domain of every google.rpc.ErrorInfo of this service.
 const DOMAIN: &str = "postern";
 
@@ -275,6 +302,7 @@ mod tests {
             Failure::draining(),
             Failure::internal(),
             Failure::deadline_exceeded(),
+            Failure::draining().again_in(Duration::from_millis(7)),
         ] {
             let status = Status::from(failure.clone());
             assert_eq!(Failure::from(&status), failure);

@@ -6,6 +6,7 @@ use hyper::HeaderMap;
 use tonic::Request;
 
 use super::{failure::Failure, peer::Peer};
+use crate::callers::Caller;
 
 /// Lets calls in.
 #[derive(Clone, Debug, Default)]
@@ -16,6 +17,15 @@ pub(super) struct Gate {}
 pub(super) struct Asking {
     /// Who asks.
     pub(super) peer: Arc<Peer>,
+    /// As whom it is known; none where no callers are configured.
+    pub(super) caller: Option<Arc<Caller>>,
+}
+
+impl Asking {
+    /// The name of who asks, in metrics, logs and traces.
+    pub(super) fn caller_name(&self) -> Option<&str> {
+        self.caller.as_deref().map(Caller::name)
+    }
 }
 
 impl Gate {
@@ -27,7 +37,7 @@ impl Gate {
         _headers: &HeaderMap,
     ) -> Result<Asking, Failure> {
         let peer = Arc::clone(peer);
-        Ok(Asking { peer })
+        Ok(Asking { peer, caller: None })
     }
 }
 

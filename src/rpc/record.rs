@@ -15,6 +15,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject<'a> {
     rpc: Rpc,
+    caller: Option<&'a str>,
     client_ip: Option<&'a str>,
     host: Option<&'a str>,
     mail_from: &'a str,
@@ -27,6 +28,7 @@ impl<'a> Subject<'a> {
     pub(super) fn inbound(rpc: Rpc, question: &question::Inbound<'a>) -> Self {
         Self {
             rpc,
+            caller: None,
             client_ip: kept(question.client_ip),
             host: None,
             mail_from: question.mail_from,
@@ -39,6 +41,7 @@ impl<'a> Subject<'a> {
     pub(super) fn outbound(rpc: Rpc, question: &question::Outbound<'a>) -> Self {
         Self {
             rpc,
+            caller: None,
             client_ip: None,
             host: question
                 .session
@@ -48,6 +51,12 @@ impl<'a> Subject<'a> {
             rcpt_to: question.rcpt_to,
             correlation_id: kept(question.correlation_id),
         }
+    }
+
+    /// Asked by the caller of this name.
+    pub(super) fn by(mut self, caller: Option<&'a str>) -> Self {
+        self.caller = caller;
+        self
     }
 
     /// Leaves the event of a decision by `set`, which took this long.
@@ -63,6 +72,7 @@ impl<'a> Subject<'a> {
             ($level:ident) => {
                 tracing::$level!(
                     rpc = self.rpc.as_str(),
+                    caller = self.caller,
                     connector_set = set.map(ConnectorSet::name),
                     digest = set.map(ConnectorSet::digest),
                     verdict = decision.verdict.as_str(),

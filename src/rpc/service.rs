@@ -117,7 +117,7 @@ impl Policy {
     fn inbound(
         &self,
         rpc: Rpc,
-        _asking: &Asking,
+        asking: &Asking,
         question: &Inbound<'_>,
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {
@@ -128,7 +128,8 @@ impl Policy {
                 let took = started.elapsed();
                 self.metrics
                     .decided(rpc, set.map(ConnectorSet::name), &decision, took);
-                Subject::inbound(rpc, question).decided(set, &decision, took);
+                let subject = Subject::inbound(rpc, question).by(asking.caller_name());
+                subject.decided(set, &decision, took);
                 say(&decision, chosen)
             })
         })
@@ -137,7 +138,7 @@ impl Policy {
     fn outbound(
         &self,
         rpc: Rpc,
-        _asking: &Asking,
+        asking: &Asking,
         question: &Outbound<'_>,
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {
@@ -148,7 +149,8 @@ impl Policy {
                 let took = started.elapsed();
                 self.metrics
                     .decided(rpc, set.map(ConnectorSet::name), &decision, took);
-                Subject::outbound(rpc, question).decided(set, &decision, took);
+                let subject = Subject::outbound(rpc, question).by(asking.caller_name());
+                subject.decided(set, &decision, took);
                 say(&decision, chosen)
             })
         })

@@ -158,7 +158,8 @@ mod tests {
         let questions = Streaming::new_request(Octets.decoder(), frames, None, None);
         let origin = Origin::Network(None);
         let peer = Arc::new(Peer::plaintext(origin));
-        Answers::new(policy, Asking { peer }, questions)
+        let caller = None;
+        Answers::new(policy, Asking { peer, caller }, questions)
     }
 
     #[test]

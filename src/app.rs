@@ -1,6 +1,7 @@
 //! The composition root: builds the service, watches over its parts, and stops it in order.
 
 pub mod cores;
+pub mod listener;
 mod parts;
 mod signals;
 
@@ -20,12 +21,13 @@ use tokio_util::sync::CancellationToken;
 pub use self::parts::Fault;
 use self::{
     cores::Cores,
+    listener::Listener,
     parts::{Part, Parts},
     signals::Signals,
 };
 use crate::{
     admin::{Admin, Ready},
-    config::{render, settings::Settings},
+    config::{listen::Endpoint, render, settings::Settings},
     live::{Live, Snapshot},
     rpc::{
         server::{self, ServicesError},
@@ -81,11 +83,11 @@ pub enum AppError {
         /// All that is wrong.
         error: StartError,
     },
-    /// A port could not be opened.
-    #[error("cannot listen on `{address}` for {purpose}: {}", remedy(cause, flag))]
+    /// A port or a socket could not be opened.
+    #[error("cannot listen on `{at}` for {purpose}: {}", remedy(at, cause, flag))]
     Listen {
-        /// The address and port.
-        address: SocketAddr,
+        /// Where.
+        at: Endpoint,
         /// Who asks there.
         purpose: &'static str,
         /// The flag that says another one.
@@ -154,9 +156,13 @@ struct App<'a> {
 impl App<'_> {
     async fn serve(self, reload: Reload) -> Result<(), AppError> {
         let mut signals = Signals::new().map_err(AppError::Signals)?;
-        let (gateways, listens) = listen(self.settings.listen, "gateways", "--listen").await?;
-        let (operators, admin_listens) =
-            listen(self.settings.admin_listen, "operators", "--admin-listen").await?;
+        let (mut gateways, mut listens) = (Vec::new(), Vec::new());
+        for endpoint in &self.settings.listen {
+            let (listener, at) = listen(endpoint, self.settings.socket_mode).await?;
+            gateways.push(listener);
+            listens.push(at);
+        }
+        let (operators, admin_listens) = listen_admin(self.settings.admin_listen).await?;
 
         let (ready, stages, stop) = (
             Ready::default(),
@@ -187,9 +193,17 @@ impl App<'_> {
             parts.spawn(Part::Server, &stages.drain, ended.wait());
         }
         parts.spawn(Part::Server, &stages.drain, health.run());
-        parts.spawn(Part::Server, &stages.drain, cores.share(gateways));
+        let cores = Arc::new(cores);
+        for listener in gateways {
+            parts.spawn(
+                Part::Server,
+                &stages.drain,
+                Arc::clone(&cores).share(listener),
+            );
+        }
+        drop(cores);
         ready.set(true);
-        self.announce(listens, admin_listens);
+        self.announce(&listens, admin_listens);
 
         tokio::select! {
             signal = signals.next() => {
@@ -238,10 +252,20 @@ impl App<'_> {
     }
 
     /// The one line that says what is running.
-    fn announce(&self, listen: SocketAddr, admin_listen: SocketAddr) {
+    fn announce(&self, listens: &[Endpoint], admin_listen: SocketAddr) {
+        if self.settings.tls.is_none() {
+            for listen in listens.iter().filter(|at| at.is_exposed()) {
+                tracing::warn!(
+                    %listen,
+                    "other machines may ask in plaintext, as `allow_plaintext` says: whoever is on \
+                     the way can read and change what is said"
+                );
+            }
+        }
+        let listens: Vec<_> = listens.iter().map(Endpoint::to_string).collect();
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
-            %listen,
+            listen = listens.join(" "),
             %admin_listen,
             settings = self.from,
             connectors = %self.settings.connectors.display(),
@@ -269,17 +293,24 @@ fn sets(snapshot: &Snapshot) -> String {
     text
 }
 
-/// Opens a port, and says which where the system was to choose one. It is ours alone: nothing here
-/// asks to share it with another process.
-async fn listen(
-    address: SocketAddr,
-    purpose: &'static str,
-    flag: &'static str,
-) -> Result<(TcpListener, SocketAddr), AppError> {
+/// Opens what gateways come to, and says where it is.
+async fn listen(at: &Endpoint, mode: u32) -> Result<(Listener, Endpoint), AppError> {
     let refused = |cause| AppError::Listen {
-        address,
-        purpose,
-        flag,
+        at: at.clone(),
+        purpose: "gateways",
+        flag: "--listen",
+        cause,
+    };
+    Listener::open(at, mode).await.map_err(refused)
+}
+
+/// Opens the port that operators come to, and says which where the system was to choose one. It is
+/// ours alone: nothing here asks to share it with another process.
+async fn listen_admin(address: SocketAddr) -> Result<(TcpListener, SocketAddr), AppError> {
+    let refused = |cause| AppError::Listen {
+        at: Endpoint::Tcp(address),
+        purpose: "operators",
+        flag: "--admin-listen",
         cause,
     };
     let listener = TcpListener::bind(address).await.map_err(refused)?;
@@ -287,22 +318,35 @@ async fn listen(
     Ok((listener, address))
 }
 
-/// What to do about a port that could not be opened.
-fn remedy(cause: &io::Error, flag: &str) -> String {
-    match cause.kind() {
-        ErrorKind::AddrInUse => {
+/// What to do about a port or a socket that could not be opened.
+fn remedy(at: &Endpoint, cause: &io::Error, flag: &str) -> String {
+    match (at, cause.kind()) {
+        (Endpoint::Tcp(_), ErrorKind::AddrInUse) => {
             format!(
                 "something listens there already; stop it, or choose another port with `{flag}`"
             )
         }
-        ErrorKind::AddrNotAvailable => {
+        (Endpoint::Unix(_), ErrorKind::AddrInUse) => format!(
+            "another process answers there already; stop it, or choose another path with `{flag}`"
+        ),
+        (Endpoint::Unix(_), ErrorKind::AlreadyExists) => {
+            format!("that is no socket; remove it, or choose another path with `{flag}`")
+        }
+        (Endpoint::Unix(_), ErrorKind::NotFound) => {
+            format!("its directory is not there; create it, or choose another path with `{flag}`")
+        }
+        (Endpoint::Unix(_), ErrorKind::PermissionDenied) => format!(
+            "this user may not write its directory; let it, or choose another path with `{flag}`"
+        ),
+        (Endpoint::Tcp(_), ErrorKind::AddrNotAvailable) => {
             format!("this machine does not have that address; choose another one with `{flag}`")
         }
-        ErrorKind::PermissionDenied => format!(
+        (Endpoint::Tcp(_), ErrorKind::PermissionDenied) => format!(
             "this user may not open that port; choose one above 1023 with `{flag}`, or grant \
              CAP_NET_BIND_SERVICE"
         ),
-        _ => format!("{cause}; choose another address with `{flag}`"),
+        (Endpoint::Tcp(_), _) => format!("{cause}; choose another address with `{flag}`"),
+        (Endpoint::Unix(_), _) => format!("{cause}; choose another path with `{flag}`"),
     }
 }
 
@@ -334,11 +378,12 @@ mod tests {
     #[tokio::test]
     async fn a_port_that_is_taken_is_an_error() {
         let any = "127.0.0.1:0".parse().unwrap();
-        let (_held, address) = listen(any, "gateways", "--listen").await.unwrap();
-        assert_ne!(address.port(), 0);
-        let error = listen(address, "operators", "--admin-listen")
-            .await
-            .unwrap_err();
+        let (_held, at) = listen(&any, 0o660).await.unwrap();
+        assert!(!at.is_any());
+        let Endpoint::Tcp(address) = at else {
+            panic!("no port")
+        };
+        let error = listen_admin(address).await.unwrap_err();
         assert_eq!(error.exit_code(), 1);
         assert_eq!(
             error.to_string(),
@@ -351,14 +396,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_address_of_another_machine_is_an_error() {
-        let address = "192.0.2.1:1".parse().unwrap();
-        let error = listen(address, "gateways", "--listen").await.unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "cannot listen on `192.0.2.1:1` for gateways: this machine does not have that \
-             address; choose another one with `--listen`"
-        );
+    async fn what_cannot_be_opened_is_told_with_a_remedy() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        std::fs::write(&file, "").unwrap();
+        for (at, remedy) in [
+            (
+                "192.0.2.1:1".to_owned(),
+                "this machine does not have that address; choose another one with `--listen`",
+            ),
+            (
+                format!("unix:{}", file.display()),
+                "that is no socket; remove it, or choose another path with `--listen`",
+            ),
+            (
+                format!("unix:{}/none/x", directory.path().display()),
+                "its directory is not there; create it, or choose another path with `--listen`",
+            ),
+        ] {
+            let error = listen(&at.parse().unwrap(), 0o660).await.unwrap_err();
+            let expected = format!("cannot listen on `{at}` for gateways: {remedy}");
+            assert_eq!(error.to_string(), expected);
+        }
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! One serving thread for each core, each with a runtime of its own.
 //!
 //! A connection is accepted in one place and served by one core for as long as it lives, so that
-//! nothing that a call touches is shared or stolen. The port is opened once, by this process alone
+//! nothing that a call touches is shared or stolen. A port is opened once, by this process alone
 //! (I8): the cores do not listen.
 
 use std::{
     convert::Infallible,
     future::Future,
-    io, net,
+    io,
     num::NonZero,
     sync::Arc,
     thread::{self, available_parallelism},
@@ -15,17 +15,15 @@ use std::{
 };
 
 use tokio::{
-    net::{TcpListener, TcpStream},
     runtime,
     sync::{mpsc, oneshot},
     task::JoinSet,
     time::sleep,
 };
-use tokio_stream::StreamExt;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::server::TcpIncoming;
 
-use crate::rpc::transport::Stages;
+use super::listener::{Accepted, Listener};
+use crate::rpc::{connection::Connection, transport::Stages};
 
 /// The serving threads of a process.
 #[derive(Debug)]
@@ -37,20 +35,20 @@ pub struct Cores {
 /// One serving thread.
 #[derive(Debug)]
 struct Core {
-    connections: mpsc::Sender<Accepted>,
+    connections: mpsc::Sender<Given>,
     /// Held by each of its connections.
     open: Arc<()>,
 }
 
-/// A connection on its way from the runtime that accepted it to the one that serves it.
-type Accepted = (net::TcpStream, Arc<()>);
+/// A connection, and what its core is told by that it is open.
+type Given = (Accepted, Arc<()>);
 
 impl Cores {
     /// Starts a thread for each core that the process may use, where `serve` serves one connection
     /// until it ends, or has drained once its token is cancelled. Also gives the end of each.
     pub fn start<F, T>(serve: &F, stages: &Stages) -> io::Result<(Self, Vec<Ended>)>
     where
-        F: Fn(TcpStream, CancellationToken) -> T + Clone + Send + 'static,
+        F: Fn(Connection, CancellationToken) -> T + Clone + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
         let count = available_parallelism().map_or(1, NonZero::get);
@@ -79,14 +77,12 @@ impl Cores {
 
     /// Gives each connection that `listener` accepts to the core that has the fewest, until the
     /// server drains.
-    pub async fn share(self, listener: TcpListener) -> Result<(), Infallible> {
-        let mut incoming = TcpIncoming::from(listener)
-            .with_nodelay(Some(true))
-            .with_keepalive(Some(KEEPALIVE_IDLE));
+    pub async fn share(self: Arc<Self>, listener: impl Into<Listener>) -> Result<(), Infallible> {
+        let mut listener = listener.into();
         let accepting = async {
-            while let Some(accepted) = incoming.next().await {
-                match accepted.and_then(TcpStream::into_std) {
-                    Ok(stream) => self.give(stream).await,
+            loop {
+                match listener.accept().await {
+                    Ok(accepted) => self.give(accepted).await,
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         // Why: no more file descriptors, say, does not go away at once.
@@ -102,20 +98,20 @@ impl Cores {
         Ok(())
     }
 
-    async fn give(&self, stream: net::TcpStream) {
+    async fn give(&self, accepted: Accepted) {
         let cores = self.cores.iter();
         if let Some(core) = cores.min_by_key(|core| Arc::strong_count(&core.open)) {
-            let accepted = (stream, Arc::clone(&core.open));
+            let given = (accepted, Arc::clone(&core.open));
             // Fails only where the core has ended, which ends the process.
-            core.connections.send(accepted).await.unwrap_or_default();
+            core.connections.send(given).await.unwrap_or_default();
         }
     }
 }
 
 /// Serves the connections that one core gets, until they have drained or are cut.
-async fn run<F, T>(mut accepted: mpsc::Receiver<Accepted>, serve: F, stages: Stages)
+async fn run<F, T>(mut accepted: mpsc::Receiver<Given>, serve: F, stages: Stages)
 where
-    F: Fn(TcpStream, CancellationToken) -> T,
+    F: Fn(Connection, CancellationToken) -> T,
     T: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
@@ -123,10 +119,10 @@ where
         loop {
             tokio::select! {
                 next = accepted.recv() => {
-                    let Some((stream, open)) = next else { break };
-                    match TcpStream::from_std(stream) {
-                        Ok(stream) => {
-                            let serving = serve(stream, stages.drain.clone());
+                    let Some((accepted, open)) = next else { break };
+                    match accepted.arrive() {
+                        Ok(connection) => {
+                            let serving = serve(connection, stages.drain.clone());
                             connections.spawn(async move {
                                 serving.await;
                                 drop(open);
@@ -167,13 +163,12 @@ pub struct CoreDied;
 /// How many connections may wait for a core that has not taken them yet.
 const WAITING: usize = 64;
 
-/// After how much silence TCP probes a peer.
-const KEEPALIVE_IDLE: Duration = Duration::from_mins(1);
-
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]
 mod tests {
+    use std::net;
+
     use super::*;
 
     #[tokio::test]
@@ -189,7 +184,7 @@ mod tests {
         }
         let drain = CancellationToken::new();
         let cores = Cores { cores, drain };
-        let connect = || net::TcpStream::connect(address).unwrap();
+        let connect = || Accepted::Tcp(net::TcpStream::connect(address).unwrap());
         for _ in 0..6 {
             cores.give(connect()).await;
         }

@@ -11,7 +11,7 @@ use std::{
 
 use crate::config::{
     finding::Finding,
-    listen::Listen,
+    listen::{Endpoint, EndpointError, Listen},
     render,
     settings::{Overrides, Settings},
 };
@@ -23,8 +23,8 @@ pub(crate) struct Flags {
     pub(crate) config: Option<PathBuf>,
     /// `--connectors`.
     pub(crate) connectors: Option<PathBuf>,
-    /// `--listen`.
-    pub(crate) listen: Option<SocketAddr>,
+    /// `--listen`, as often as it was given.
+    pub(crate) listen: Vec<Endpoint>,
     /// `--admin-listen`.
     pub(crate) admin_listen: Option<SocketAddr>,
 }
@@ -74,9 +74,11 @@ impl Surroundings {
             None => Settings::default(),
         };
         let overrides = Overrides {
-            listen: flags
-                .listen
-                .map_or_else(|| self.listen("POSTERN_LISTEN"), |it| Ok(Some(it)))?,
+            listen: if flags.listen.is_empty() {
+                self.endpoints("POSTERN_LISTEN")?
+            } else {
+                flags.listen.clone()
+            },
             admin_listen: flags
                 .admin_listen
                 .map_or_else(|| self.listen("POSTERN_ADMIN_LISTEN"), |it| Ok(Some(it)))?,
@@ -86,10 +88,16 @@ impl Surroundings {
                 .or_else(|| self.path("POSTERN_CONNECTORS")),
         };
         overrides.apply(&mut settings);
-        if settings.listen == settings.admin_listen && settings.listen.port() != 0 {
+        if settings.shared_with_admin().is_some() {
             return Err(SettingsError::Message(format!(
                 "gateways and the admin listener cannot both have `{}`: write another port for one of the two",
-                settings.listen
+                settings.admin_listen
+            )));
+        }
+        if let Some(exposed) = settings.exposed_plaintext() {
+            return Err(SettingsError::Message(format!(
+                "`{exposed}` would take plaintext from other machines: add `[server.tls]` to the \
+                 settings, or `allow_plaintext = true` to `[server]` where nobody else is on the way"
             )));
         }
         Ok(Resolved {
@@ -137,6 +145,20 @@ impl Surroundings {
                 error.help()
             ))),
         }
+    }
+
+    /// Several are separated by commas.
+    fn endpoints(&self, name: &str) -> Result<Vec<Endpoint>, SettingsError> {
+        let Some(value) = self.variable(name) else {
+            return Ok(Vec::new());
+        };
+        let value = value.to_string_lossy();
+        let read = value.split(',').map(|text| {
+            text.trim().parse().map_err(|error: EndpointError| {
+                SettingsError::Message(format!("variable {name}: {error}: {}", error.help()))
+            })
+        });
+        read.collect()
     }
 
     /// A warning for each variable that looks like one of ours and is none.
@@ -212,6 +234,9 @@ fn read(file: &Path) -> Result<Settings, SettingsError> {
         settings.connectors = directory.join(&settings.connectors);
         if let Some(log) = &mut settings.decision_log {
             log.relative_to(directory);
+        }
+        if let Some(tls) = &mut settings.tls {
+            tls.relative_to(directory);
         }
     }
     Ok(settings)
@@ -310,6 +335,10 @@ mod tests {
         }
     }
 
+    fn at(texts: &[&str]) -> Vec<Endpoint> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
     const FILE: &str =
         "version = 1\n[server]\nlisten = \"127.0.0.1:1\"\n[admin]\nlisten = \"127.0.0.1:2\"\n";
 
@@ -327,17 +356,20 @@ mod tests {
         files.write("etc/postern.toml", "not even TOML");
         let resolved = files.resolve(&Flags::default()).unwrap();
         assert_eq!(resolved.file, Some(file));
-        assert_eq!(resolved.settings.listen, "127.0.0.1:1".parse().unwrap());
+        assert_eq!(resolved.settings.listen, at(&["127.0.0.1:1"]));
         assert_eq!(
             resolved.settings.connectors,
             files.path("config/connectors")
         );
 
-        files.set("POSTERN_LISTEN", "127.0.0.1:3");
+        files.set("POSTERN_LISTEN", "127.0.0.1:3, unix:/run/x");
         files.set("POSTERN_ADMIN_LISTEN", "");
         files.set("POSTERN_CONNECTORS", "sets");
         let resolved = files.resolve(&Flags::default()).unwrap();
-        assert_eq!(resolved.settings.listen, "127.0.0.1:3".parse().unwrap());
+        assert_eq!(
+            resolved.settings.listen,
+            at(&["127.0.0.1:3", "unix:/run/x"])
+        );
         assert_eq!(
             resolved.settings.admin_listen,
             "127.0.0.1:2".parse().unwrap()
@@ -345,12 +377,15 @@ mod tests {
         assert_eq!(resolved.settings.connectors, Path::new("sets"));
 
         let flags = Flags {
-            listen: Some("127.0.0.1:4".parse().unwrap()),
+            listen: at(&["127.0.0.1:4", "unix:/run/postern.sock"]),
             connectors: Some("others".into()),
             ..Flags::default()
         };
         let resolved = files.resolve(&flags).unwrap();
-        assert_eq!(resolved.settings.listen, "127.0.0.1:4".parse().unwrap());
+        assert_eq!(
+            resolved.settings.listen,
+            at(&["127.0.0.1:4", "unix:/run/postern.sock"])
+        );
         assert_eq!(resolved.settings.connectors, Path::new("others"));
     }
 
@@ -398,6 +433,33 @@ mod tests {
                 "variable `POSTERN_X` is not known: the variables are POSTERN_ADMIN_LISTEN, \
              POSTERN_CONFIG, POSTERN_CONNECTORS, POSTERN_LISTEN",
             ]
+        );
+    }
+
+    #[test]
+    fn plaintext_is_not_spoken_to_other_machines_by_accident() {
+        let mut files = Files::new();
+        files.set("POSTERN_LISTEN", "127.0.0.1:1,0.0.0.0:1");
+        let error = files.resolve(&Flags::default()).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "`0.0.0.0:1` would take plaintext from other machines: add `[server.tls]` to the \
+             settings, or `allow_plaintext = true` to `[server]` where nobody else is on the way"
+        );
+        let allowed = "version = 1\n[server]\nallow_plaintext = true\n";
+        files.write("config/postern.toml", allowed);
+        files.resolve(&Flags::default()).unwrap();
+        let tls = "version = 1\n[server.tls]\ncertificate = \"a.pem\"\nkey = \"/b.pem\"\n";
+        files.write("config/postern.toml", tls);
+        let tls = files
+            .resolve(&Flags::default())
+            .unwrap()
+            .settings
+            .tls
+            .unwrap();
+        assert_eq!(
+            (tls.certificate, tls.key),
+            (files.path("config/a.pem"), "/b.pem".into())
         );
     }
 

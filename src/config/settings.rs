@@ -1,6 +1,7 @@
 //! The settings of the process: read once at start, changed by a restart.
 
 pub mod decision_log;
+mod server;
 pub mod share;
 mod size;
 
@@ -12,12 +13,17 @@ use std::{
 
 use schemars::Schema;
 
-use self::decision_log::{DecisionLog, RawDecisionLog};
+pub use self::server::{ClientCa, Tls};
+use self::{
+    decision_log::{DecisionLog, RawDecisionLog},
+    server::{RawServer, exposed},
+};
 use super::{
     finding::{Finding, Findings},
-    listen::Listen,
+    listen::{Endpoint, Listen},
     schema, syntax,
     table::{At, Reader, table},
+    value::Texts,
     words::shown,
 };
 
@@ -25,7 +31,13 @@ use super::{
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Settings {
     /// Where gateways ask, over gRPC.
-    pub listen: SocketAddr,
+    pub listen: Vec<Endpoint>,
+    /// Who may open the file of a unix-domain socket.
+    pub socket_mode: u32,
+    /// Other machines may ask in plaintext.
+    pub allow_plaintext: bool,
+    /// What TLS is spoken with over the network; none: plaintext.
+    pub tls: Option<Tls>,
     /// Where health, status and metrics are read, over HTTP.
     pub admin_listen: SocketAddr,
     /// The directory of the connector sets, as written: a relative one in a settings file is
@@ -52,13 +64,32 @@ impl Settings {
             _ => Err(findings.into_sorted()),
         }
     }
+
+    /// Which of `listen` is where operators read, too.
+    pub fn shared_with_admin(&self) -> Option<usize> {
+        let admin = Endpoint::Tcp(self.admin_listen);
+        let fixed = self.admin_listen.port() != 0;
+        self.listen.iter().position(|at| fixed && *at == admin)
+    }
+
+    /// Where other machines may come to, though nobody said that they may ask in plaintext.
+    pub fn exposed_plaintext(&self) -> Option<&Endpoint> {
+        let plaintext = self.tls.is_none() && !self.allow_plaintext;
+        self.listen.iter().find(|at| plaintext && at.is_exposed())
+    }
 }
 
 impl Default for Settings {
     /// The built-in settings, which hold where there is no file.
     fn default() -> Self {
         Self {
-            listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 50051),
+            listen: vec![Endpoint::Tcp(SocketAddr::new(
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                50051,
+            ))],
+            socket_mode: 0o660,
+            allow_plaintext: false,
+            tls: None,
             admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464),
             connectors: PathBuf::from("connectors"),
             default_set: None,
@@ -72,8 +103,8 @@ impl Default for Settings {
 /// What flags and variables say instead of the file.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Overrides {
-    /// Instead of `[server] listen`.
-    pub listen: Option<SocketAddr>,
+    /// Instead of `[server] listen`; empty: nothing is said.
+    pub listen: Vec<Endpoint>,
     /// Instead of `[admin] listen`.
     pub admin_listen: Option<SocketAddr>,
     /// Instead of `[connectors] directory`; relative to the working directory.
@@ -83,8 +114,8 @@ pub struct Overrides {
 impl Overrides {
     /// Puts what they say in the place of what `settings` said.
     pub fn apply(self, settings: &mut Settings) {
-        if let Some(listen) = self.listen {
-            settings.listen = listen;
+        if !self.listen.is_empty() {
+            settings.listen = self.listen;
         }
         if let Some(admin_listen) = self.admin_listen {
             settings.admin_listen = admin_listen;
@@ -130,15 +161,6 @@ table! {
 }
 
 table! {
-    /// The gRPC service that gateways ask.
-    pub struct RawServer {
-        /// The address and port to listen on.
-        #[schemars(extend("default" = "127.0.0.1:50051"))]
-        listen: Option<At<String>> = "listen" => "listen = \"127.0.0.1:50051\"";
-    }
-}
-
-table! {
     /// Health, status and metrics over HTTP.
     pub struct RawAdmin {
         /// The address and port to listen on.
@@ -179,6 +201,9 @@ fn read(text: &str, findings: &mut Findings) -> Option<RawSettings> {
 
 fn check(raw: &RawSettings, findings: &mut Findings) -> Settings {
     let mut settings = Settings::default();
+    if let Some(server) = &raw.server {
+        server::check(&server.value, &mut settings, findings);
+    }
     let server = raw
         .server
         .as_ref()
@@ -187,13 +212,13 @@ fn check(raw: &RawSettings, findings: &mut Findings) -> Settings {
         .admin
         .as_ref()
         .and_then(|admin| admin.value.listen.as_ref());
-    set(&mut settings.listen, listen(server, findings));
     set(&mut settings.admin_listen, listen(admin, findings));
-    if settings.listen == settings.admin_listen
-        && settings.listen.port() != 0
-        && let Some(finding) = same_address(server, admin)
-    {
+    let at = settings.shared_with_admin();
+    if let Some(finding) = at.and_then(|at| same_address(at, server, admin)) {
         findings.push(finding);
+    }
+    if let Some(server) = &raw.server {
+        exposed(&server.value, &settings, findings);
     }
     if let Some(connectors) = &raw.connectors {
         set(
@@ -236,7 +261,12 @@ fn listen(raw: Option<&At<String>>, findings: &mut Findings) -> Option<SocketAdd
     }
 }
 
-fn same_address(server: Option<&At<String>>, admin: Option<&At<String>>) -> Option<Finding> {
+fn same_address(
+    at: usize,
+    server: Option<&At<Texts>>,
+    admin: Option<&At<String>>,
+) -> Option<Finding> {
+    let server = server.and_then(|server| server.value.0.get(at));
     let (first, second) = (admin.or(server)?, admin.and(server));
     let message = "`listen` of `[server]` and of `[admin]` are the same";
     let finding = Finding::error("listen-twice", first.span.clone(), message);

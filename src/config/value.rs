@@ -131,6 +131,38 @@ impl Value for Vec<At<String>> {
     }
 }
 
+/// One text, or a list of them.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Texts(pub Vec<At<String>>);
+
+impl Value for Texts {
+    fn take(
+        value: &Spanned<DeValue<'_>>,
+        field: &'static Field,
+        reader: &mut Reader<'_>,
+    ) -> (Option<Self>, bool) {
+        if let Some(text) = value.get_ref().as_str() {
+            let text = At {
+                value: text.to_owned(),
+                span: reader.place(value),
+            };
+            return (Some(Self(vec![text])), true);
+        }
+        if value.get_ref().is_array() {
+            let (texts, whole) = Vec::take(value, field, reader);
+            return (texts.map(Self), whole);
+        }
+        let help = format!("put it in quotes, as in `{}`", field.example);
+        reader.wrong(
+            value,
+            &named(field),
+            "a text in quotes or a list of them",
+            help,
+        );
+        (None, false)
+    }
+}
+
 impl<T: Value> Slot for Option<At<T>> {
     const MANY: bool = false;
     const FIELDS: Option<&'static [Field]> = T::FIELDS;

@@ -9,6 +9,7 @@ pub mod answer;
 mod calls;
 mod certificate;
 pub mod client;
+pub mod connection;
 mod decisions;
 mod explain;
 pub mod facts;

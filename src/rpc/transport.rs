@@ -9,10 +9,9 @@ use hyper::{
     service::Service,
 };
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use super::peer::{Origin, Peer};
+use super::{connection::Connection, peer::Peer};
 
 /// How a server stops, step by step; each token is cancelled by `app`, in this order.
 #[derive(Clone, Debug, Default)]
@@ -29,7 +28,7 @@ pub struct Stages {
 /// is cancelled, calls in flight still finish. How a peer breaks off is told at debug only: it happens all the time, and
 /// what it asked is counted.
 pub async fn serve<S, B>(
-    connection: TcpStream,
+    connection: Connection,
     service: impl FnOnce(Peer) -> S,
     drain: CancellationToken,
 ) where
@@ -48,9 +47,8 @@ pub async fn serve<S, B>(
         .max_concurrent_streams(CONCURRENT_CALLS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let origin = Origin::Network(connection.peer_addr().ok());
-    let service = service(Peer::plaintext(origin));
-    let mut serving = pin!(http2.serve_connection(TokioIo::new(connection), service));
+    let (stream, peer) = connection.begin();
+    let mut serving = pin!(http2.serve_connection(TokioIo::new(stream), service(peer)));
     let served = tokio::select! {
         served = serving.as_mut() => served,
         () = drain.cancelled() => {

@@ -15,10 +15,11 @@ const CONNECTORS: &str = "config/schema/connectors.schema.json";
 const SETTINGS: &str = "config/schema/settings.schema.json";
 
 /// What only Postern itself sees: it reads into values, compares them, or reads the text.
-const UNSEEN: [&str; 22] = [
+const UNSEEN: [&str; 24] = [
     "address-key-missing",
     "address-key-unused",
     "certificate-name-bad",
+    "client-ca-missing",
     "connector-duplicate",
     "decision-log-nowhere",
     "decision-log-twice",
@@ -33,6 +34,7 @@ const UNSEEN: [&str; 22] = [
     "network-bad",
     "pairs-too-many",
     "pattern-bad",
+    "plaintext-exposed",
     "rotation-period-invalid",
     "rotation-unused",
     "size-invalid",

@@ -2,7 +2,7 @@
 //! core, connections shared out among them, the same settings of HTTP/2 and the same allocator.
 //! What answers is tonic's, as its documentation shows how to write it.
 
-use std::error::Error;
+use std::{error::Error, sync::Arc};
 
 use hyper::{Request, body::Incoming};
 use hyper_util::service::TowerToHyperService;
@@ -35,7 +35,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
         transport::serve(connection, |_| service, drain)
     };
     let (cores, ends) = Cores::start(&serve, &Stages::default())?;
-    cores.share(options.listener().await?).await?;
+    Arc::new(cores).share(options.listener().await?).await?;
     for end in ends {
         end.wait().await?;
     }

@@ -15,6 +15,14 @@ fn the_shipped_file_says_what_is_built_in() {
         "[connectors]",
         "[shutdown]",
         "listen = ",
+        "socket_mode = ",
+        "allow_plaintext = ",
+        "# [server.tls]",
+        "# certificate = ",
+        "# key = ",
+        "# client_ca = ",
+        "# client_certificate = ",
+        "# min_version = ",
         "directory = ",
         "# default_set = ",
         "drain_delay = ",
@@ -40,12 +48,17 @@ fn the_shipped_file_says_what_is_built_in() {
 
 #[test]
 fn a_file_is_read() {
-    let text = "version = 1\nserver.listen = \"[::]:0\"\n[connectors]\ndirectory = \"/srv/sets\"\n\
+    let text = "version = 1\n[server]\nlisten = [\"[::]:0\", \"unix:/run/x\"]\nsocket_mode = \"0600\"\n\
+                allow_plaintext = true\n[connectors]\ndirectory = \"/srv/sets\"\n\
                 default_set = \"contoso.com\"\n[shutdown]\ndrain_delay = \"0s\"\n\
                 drain_deadline = \"1m 30s\"\n";
     let mut settings = Settings::from_toml(text).unwrap();
     let expected = Settings {
-        listen: "[::]:0".parse().unwrap(),
+        listen: ["[::]:0", "unix:/run/x"]
+            .map(|text| text.parse().unwrap())
+            .into(),
+        socket_mode: 0o600,
+        allow_plaintext: true,
         connectors: "/srv/sets".into(),
         default_set: Some("contoso.com".to_owned()),
         drain_delay: Duration::ZERO,
@@ -80,7 +93,7 @@ drain_deadline = "20"
     insta::assert_snapshot!(render::plain("f", text, &findings), @r#"
     f:1:1: error[version-missing]: `version` is missing (help: write `version = 1` as the first line)
     f:2:10: error[listen-invalid]: `:50051` is not an address with a port (help: write `127.0.0.1:50051` for this machine alone, `0.0.0.0:50051` or `[::]:50051` for every address it has)
-    f:3:1: error[key-unknown]: unknown key `port` in `[server]` (help: the keys here are `listen`)
+    f:3:1: error[key-unknown]: unknown key `port` in `[server]` (help: the keys here are `listen`, `socket_mode`, `allow_plaintext`, `tls`)
     f:5:10: error[listen-invalid]: `localhost:9464` is not an address with a port (help: write `127.0.0.1:9464` or `[::1]:9464`)
     f:7:13: error[directory-invalid]: `directory` is no path of a directory (help: write the path of the directory with the set files, or leave the line out)
     f:8:15: error[set-name-invalid]: `Contoso.toml` cannot be the name of a set (help: write `contoso`, the name of its file without `.toml`)

@@ -1,5 +1,6 @@
 //! The composition root: builds the service, watches over its parts, and stops it in order.
 
+mod certificates;
 pub mod cores;
 pub mod listener;
 mod parts;
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::parts::Fault;
 use self::{
+    certificates::Certificates,
     cores::Cores,
     listener::Listener,
     parts::{Part, Parts},
@@ -31,6 +33,7 @@ use crate::{
     live::{Live, Snapshot},
     rpc::{
         server::{self, ServicesError},
+        tls::material::Unusable,
         transport::{self, Stages},
     },
     source::{Reload, StartError},
@@ -58,6 +61,10 @@ pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
             directory: settings.connectors.clone(),
             error,
         })?;
+    let certificates = settings.tls.clone();
+    let certificates = certificates
+        .map(|settings| Certificates::start(settings, metrics.clone()))
+        .transpose()?;
     let app = App {
         settings,
         from,
@@ -65,7 +72,7 @@ pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
         metrics,
         live,
     };
-    let ended = runtime.block_on(app.serve(reload));
+    let ended = runtime.block_on(app.serve(reload, certificates));
     // Reading a directory that does not answer must not keep the process alive.
     runtime.shutdown_timeout(LAST_WAIT);
     ended
@@ -75,6 +82,9 @@ pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AppError {
+    /// TLS cannot be spoken as the settings say.
+    #[error("TLS cannot be spoken: {0}")]
+    Certificates(#[from] Unusable),
     /// The connectors are not as they must be.
     #[error("the connectors in `{}` cannot be used: mend what is shown", directory.display())]
     Connectors {
@@ -114,7 +124,7 @@ impl AppError {
     /// (EX_CONFIG), else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Connectors { .. } => 78,
+            Self::Certificates(_) | Self::Connectors { .. } => 78,
             Self::Listen { .. }
             | Self::Part(_)
             | Self::Services(_)
@@ -154,7 +164,11 @@ struct App<'a> {
 }
 
 impl App<'_> {
-    async fn serve(self, reload: Reload) -> Result<(), AppError> {
+    async fn serve(
+        self,
+        reload: Reload,
+        certificates: Option<Certificates>,
+    ) -> Result<(), AppError> {
         let mut signals = Signals::new().map_err(AppError::Signals)?;
         let (mut gateways, mut listens) = (Vec::new(), Vec::new());
         for endpoint in &self.settings.listen {
@@ -183,10 +197,14 @@ impl App<'_> {
             reload.run(Arc::clone(&live), stop.clone()),
         );
         parts.spawn(Part::Admin, &stop, admin.serve(operators, stop.clone()));
+        let tls = certificates.as_ref().map(Certificates::tls);
+        if let Some(certificates) = certificates {
+            parts.spawn(Part::Certificates, &stop, certificates.run(stop.clone()));
+        }
         let (services, health) = server::services(live, self.metrics.clone(), &stages).await?;
         let serve = move |connection, drain| {
-            let services = services.clone();
-            transport::serve(connection, move |peer| services.to(peer), drain)
+            let (services, tls) = (services.clone(), tls.clone());
+            transport::serve(connection, tls, move |peer| services.to(peer), drain)
         };
         let (cores, ends) = Cores::start(&serve, &stages).map_err(AppError::Threads)?;
         for ended in ends {

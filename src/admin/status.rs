@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    live::{self, Snapshot},
+    live::{self, Snapshot, TlsStatus},
     telemetry::connector_counts,
 };
 
@@ -20,10 +20,20 @@ pub(super) struct Page<'a> {
     started: String,
     /// As `/readyz` says.
     ready: bool,
+    /// The certificate that TLS is spoken with; null where it is not spoken.
+    tls: Option<Certificate<'a>>,
     /// The fault of the connectors' directory itself.
     directory_fault: Option<Fault<'a>>,
     /// By name; those that are retired and those that never were good, too.
     connector_sets: Vec<Set<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Certificate<'a> {
+    names: &'a [String],
+    not_after: String,
+    loaded_at: String,
+    fault: Option<Fault<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -55,8 +65,13 @@ struct Fault<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// What `snapshot` says, in a process that began at `started`.
-    pub(super) fn new(snapshot: &'a Snapshot, ready: bool, started: SystemTime) -> Self {
+    /// What `snapshot` and `tls` say, in a process that began at `started`.
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        tls: Option<&'a TlsStatus>,
+        ready: bool,
+        started: SystemTime,
+    ) -> Self {
         let in_force = snapshot
             .catalog
             .entries()
@@ -68,11 +83,23 @@ impl<'a> Page<'a> {
             version: env!("CARGO_PKG_VERSION"),
             started: time(started),
             ready,
+            tls: tls.map(Certificate::new),
             directory_fault: snapshot.directory_fault.as_ref().map(Fault::new),
             connector_sets: names
                 .into_iter()
                 .map(|name| Set::new(snapshot, name))
                 .collect(),
+        }
+    }
+}
+
+impl<'a> Certificate<'a> {
+    fn new(status: &'a TlsStatus) -> Self {
+        Self {
+            names: &status.names,
+            not_after: time(status.not_after),
+            loaded_at: time(status.loaded_at),
+            fault: status.fault.as_ref().map(Fault::new),
         }
     }
 }

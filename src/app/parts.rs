@@ -86,6 +86,8 @@ impl Parts {
 pub(super) enum Part {
     /// Health, status and metrics over HTTP.
     Admin,
+    /// Takes up certificates that are renewed.
+    Certificates,
     /// Takes up what is saved in the connectors' directory.
     Reload,
     /// Answers gateways over gRPC.
@@ -96,6 +98,7 @@ impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Admin => "the admin listener",
+            Self::Certificates => "the reload of certificates",
             Self::Reload => "the reload of connectors",
             Self::Server => "the gRPC server",
         })

@@ -1,9 +1,12 @@
 //! The current state: what the service answers from right now, and how it came to it.
 
+mod tls;
+
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 
+pub use self::tls::TlsStatus;
 use crate::policy::Catalog;
 
 /// The state that calls are answered from. Only `source::reload` replaces it (I2).

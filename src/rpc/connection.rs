@@ -11,7 +11,12 @@ use tokio::{
     net::{TcpStream, UnixStream},
 };
 
-use super::peer::{Origin, Peer};
+use tokio_rustls::server::TlsStream;
+
+use super::{
+    peer::{Origin, Peer},
+    tls::Tls,
+};
 
 /// A connection that was accepted.
 #[derive(Debug)]
@@ -26,19 +31,30 @@ pub enum Connection {
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
 impl Connection {
-    /// What to speak over, and with whom.
-    pub(super) fn begin(self) -> (Stream, Peer) {
-        match self {
-            Self::Tcp(stream) => {
-                let origin = Origin::Network(stream.peer_addr().ok());
-                (Stream::Tcp(stream), Peer::plaintext(origin))
+    /// What to speak over, and with whom; none where `tls` is to be spoken and cannot be.
+    pub(super) async fn begin(self, tls: Option<&Tls>) -> Option<(Stream, Peer)> {
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Unix(stream) => {
+                return Some((Stream::Unix(stream), Peer::plaintext(Origin::Unix)));
             }
-            Self::Unix(stream) => (Stream::Unix(stream), Peer::plaintext(Origin::Unix)),
-        }
+        };
+        let peer = Peer::plaintext(Origin::Network(stream.peer_addr().ok()));
+        let Some(tls) = tls else {
+            return Some((Stream::Tcp(stream), peer));
+        };
+        let (stream, certificate) = tls.accept(stream).await?;
+        let peer = Peer {
+            encrypted: true,
+            certificate,
+            ..peer
+        };
+        Some((Stream::Tls(stream), peer))
     }
 }
 
@@ -47,6 +63,7 @@ macro_rules! carried {
     ($stream:ident, $carrier:ident => $call:expr) => {
         match $stream {
             Stream::Tcp($carrier) => $call,
+            Stream::Tls($carrier) => $call,
             Stream::Unix($carrier) => $call,
         }
     };

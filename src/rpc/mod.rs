@@ -24,6 +24,7 @@ pub mod server;
 mod service;
 mod services;
 mod stream;
+pub mod tls;
 pub mod transport;
 mod wire;
 

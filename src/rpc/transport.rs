@@ -11,7 +11,7 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio_util::sync::CancellationToken;
 
-use super::{connection::Connection, peer::Peer};
+use super::{connection::Connection, peer::Peer, tls::Tls};
 
 /// How a server stops, step by step; each token is cancelled by `app`, in this order.
 #[derive(Clone, Debug, Default)]
@@ -24,11 +24,12 @@ pub struct Stages {
     pub cut: CancellationToken,
 }
 
-/// Lets what `service` gives for a peer answer the calls of a connection until it ends; once `drain`
-/// is cancelled, calls in flight still finish. How a peer breaks off is told at debug only: it happens all the time, and
+/// Lets what `service` gives for a peer answer the calls of a connection, over `tls` where there is
+/// some and it came over the network, until it ends; once `drain` is cancelled, calls in flight still finish. How a peer breaks off is told at debug only: it happens all the time, and
 /// what it asked is counted.
 pub async fn serve<S, B>(
     connection: Connection,
+    tls: Option<Tls>,
     service: impl FnOnce(Peer) -> S,
     drain: CancellationToken,
 ) where
@@ -47,7 +48,12 @@ pub async fn serve<S, B>(
         .max_concurrent_streams(CONCURRENT_CALLS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW);
-    let (stream, peer) = connection.begin();
+    let begun = tokio::select! {
+        biased;
+        begun = connection.begin(tls.as_ref()) => begun,
+        () = drain.cancelled() => None,
+    };
+    let Some((stream, peer)) = begun else { return };
     let mut serving = pin!(http2.serve_connection(TokioIo::new(stream), service(peer)));
     let served = tokio::select! {
         served = serving.as_mut() => served,

@@ -116,6 +116,7 @@ impl Collector for Page {
         reports(&sets, &mut encoder)?;
         reloads(&sets, &mut encoder)?;
         self.sets_in_force(&mut encoder)?;
+        self.tallies.tls.encode(&mut encoder)?;
         let help = "Lines of the log that were lost, since they came faster than they were taken";
         let name = "postern_log_lines_dropped";
         let mut dropped = family(&mut encoder, name, help, MetricType::Counter)?;
@@ -296,7 +297,8 @@ fn reloads(sets: &Sets, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     Ok(())
 }
 
-fn family<'e>(
+/// The beginning of a family of metrics.
+pub(super) fn family<'e>(
     encoder: &'e mut DescriptorEncoder<'_>,
     name: &'e str,
     help: &str,
@@ -305,7 +307,8 @@ fn family<'e>(
     encoder.encode_descriptor(name, help, None, kind)
 }
 
-fn counter(
+/// A counter of a family.
+pub(super) fn counter(
     family: &mut MetricEncoder<'_>,
     labels: &impl EncodeLabelSet,
     count: u64,
@@ -327,7 +330,8 @@ fn counter_of_some(
     }
 }
 
-fn unix(at: SystemTime) -> f64 {
+/// Seconds since the epoch.
+pub(super) fn unix(at: SystemTime) -> f64 {
     at.duration_since(UNIX_EPOCH)
         .unwrap_or_default()
         .as_secs_f64()

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{
     exposition::{self, Format},
     tally::{Counts, Durations, Names, Room},
+    tls::TlsTally,
 };
 use crate::{
     live::Snapshot,
@@ -79,6 +80,11 @@ impl Metrics {
     /// Counts what became of a text of the connector set `set` that was read.
     pub fn reloaded(&self, set: &str, result: ReloadResult) {
         self.0.set(set, |tally| tally.reloads.add(result as usize));
+    }
+
+    /// What is counted of TLS.
+    pub fn tls(&self) -> &TlsTally {
+        &self.0.tls
     }
 
     /// The page that a scraper reads. What it says about connector sets is taken from `snapshot`,
@@ -189,6 +195,8 @@ pub(super) struct Tallies {
     pub(super) took: [Durations; Rpc::ALL.len()],
     /// By name of the connector set; the empty name stands for no set.
     pub(super) sets: Names<SetTally>,
+    /// Of TLS.
+    pub(super) tls: TlsTally,
     sets_left: Room,
     connectors_left: Room,
 }
@@ -205,6 +213,7 @@ impl Default for Tallies {
             calls: Default::default(),
             took: Default::default(),
             sets: Names::default(),
+            tls: TlsTally::default(),
             sets_left: Room::new(SETS),
             connectors_left: Room::new(CONNECTORS),
         }

@@ -4,6 +4,8 @@ mod exposition;
 pub mod logging;
 mod metrics;
 mod tally;
+mod tls;
 
 pub use exposition::{Format, connector_counts};
 pub use metrics::{Call, Metrics, ReloadResult, Rpc};
+pub use tls::{Handshake, TlsTally};

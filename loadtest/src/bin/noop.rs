@@ -32,7 +32,7 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let service = TowerToHyperService::new(service);
     let serve = move |connection, drain| {
         let service = service.clone();
-        transport::serve(connection, |_| service, drain)
+        transport::serve(connection, None, |_| service, drain)
     };
     let (cores, ends) = Cores::start(&serve, &Stages::default())?;
     Arc::new(cores).share(options.listener().await?).await?;

@@ -1,0 +1,158 @@
+//! TLS with the peers of a server: what it is spoken with, and how it begins.
+
+pub mod material;
+mod pem;
+mod presented;
+
+use std::{
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use self::material::Material;
+use super::peer::PeerCertificate;
+use crate::telemetry::{Handshake, Metrics};
+
+/// What TLS is spoken with, until something better takes its place; a clone speaks the same.
+#[derive(Clone, Debug)]
+pub struct Tls {
+    config: Arc<ArcSwap<ServerConfig>>,
+    metrics: Metrics,
+    told: Arc<Told>,
+}
+
+/// A connection that speaks TLS, and the client certificate that was verified.
+pub(super) type Begun = (Box<TlsStream<TcpStream>>, Option<PeerCertificate>);
+
+/// When a refused handshake was last told of, so that a peer that tries again and again does not
+/// fill the log.
+#[derive(Debug)]
+struct Told {
+    begin: Instant,
+    /// In milliseconds from then; zero: not yet.
+    last: AtomicU64,
+}
+
+impl Tls {
+    /// TLS that is spoken with `material`; handshakes are counted in `metrics`.
+    pub fn new(material: Material, metrics: Metrics) -> Self {
+        let told = Told {
+            begin: Instant::now(),
+            last: AtomicU64::new(0),
+        };
+        Self {
+            config: Arc::new(ArcSwap::from_pointee(material.config)),
+            metrics,
+            told: Arc::new(told),
+        }
+    }
+
+    /// From now on TLS is spoken with `material`; connections that there are stay as they are.
+    pub fn replace(&self, material: Material) {
+        self.config.store(Arc::new(material.config));
+    }
+
+    /// Begins TLS on `stream`; none where that fails, which is counted and told.
+    pub(super) async fn accept(&self, stream: TcpStream) -> Option<Begun> {
+        let peer = stream.peer_addr().ok();
+        let accepting = TlsAcceptor::from(self.config.load_full()).accept(stream);
+        match timeout(HANDSHAKE_TIMEOUT, accepting).await {
+            Ok(Ok(stream)) => {
+                self.metrics.tls().shook_hands(Handshake::Completed);
+                let (_, session) = stream.get_ref();
+                let leaf = session.peer_certificates().and_then(<[_]>::first);
+                let certificate = leaf.map(|leaf| presented::certificate(leaf));
+                Some((Box::new(stream), certificate))
+            }
+            Ok(Err(error)) => {
+                self.failed(outcome(&error), peer, &error);
+                None
+            }
+            Err(elapsed) => {
+                self.failed(Handshake::TimedOut, peer, &elapsed);
+                None
+            }
+        }
+    }
+
+    fn failed(&self, outcome: Handshake, peer: Option<SocketAddr>, error: &(dyn Error + 'static)) {
+        self.metrics.tls().shook_hands(outcome);
+        let peer = peer.map(|peer| peer.to_string());
+        // Why: whoever has to mend the client needs the cause, and the client is told little.
+        if outcome.is_refusal() && self.told.again() {
+            tracing::warn!(
+                peer,
+                error,
+                result = outcome.as_str(),
+                "a TLS client was refused"
+            );
+        } else {
+            tracing::debug!(
+                peer,
+                error,
+                result = outcome.as_str(),
+                "TLS could not begin"
+            );
+        }
+    }
+}
+
+impl Told {
+    /// Whether a second has passed since this last was so.
+    fn again(&self) -> bool {
+        let elapsed = self.begin.elapsed().as_millis();
+        let now = u64::try_from(elapsed).unwrap_or(u64::MAX).saturating_add(1);
+        let due = |last| (last == 0 || now >= last + TOLD_EVERY).then_some(now);
+        self.last.fetch_update(Relaxed, Relaxed, due).is_ok()
+    }
+}
+
+/// What a handshake came to that failed with `error`.
+fn outcome(error: &io::Error) -> Handshake {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    match inner {
+        Some(rustls::Error::NoCertificatesPresented) => Handshake::CertificateMissing,
+        Some(rustls::Error::InvalidCertificate(_)) => Handshake::CertificateRefused,
+        Some(rustls::Error::PeerIncompatible(_) | rustls::Error::NoApplicationProtocol) => {
+            Handshake::Incompatible
+        }
+        Some(rustls::Error::InvalidMessage(_) | rustls::Error::PeerMisbehaved(_)) => {
+            Handshake::NotTls
+        }
+        Some(_) | None => Handshake::BrokenOff,
+    }
+}
+
+/// How long a peer may take to begin TLS.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// At most one refused handshake in so many milliseconds is told of.
+const TOLD_EVERY: u64 = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_told_of_once_in_a_while() {
+        let mut told = Told {
+            begin: Instant::now(),
+            last: AtomicU64::new(0),
+        };
+        assert!(told.again());
+        assert!(!told.again());
+        told.begin -= Duration::from_millis(TOLD_EVERY);
+        assert!(told.again());
+    }
+}

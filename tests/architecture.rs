@@ -10,7 +10,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
     ("callers", &["policy"]),
     ("config", &["callers", "policy", "mail"]),
     ("live", &["callers", "policy"]),
-    ("telemetry", &["live", "policy"]),
+    ("telemetry", &["config", "live", "policy"]),
     (
         "source",
         &["callers", "config", "live", "policy", "mail", "telemetry"],

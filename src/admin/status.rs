@@ -1,5 +1,7 @@
 //! What is in force, as JSON.
 
+mod log;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::SystemTime,
@@ -7,9 +9,10 @@ use std::{
 
 use serde::Serialize;
 
+use self::log::Log;
 use crate::{
     live::{self, Snapshot, TlsStatus},
-    telemetry::connector_counts,
+    telemetry::{connector_counts, decision_log::State},
 };
 
 /// The page of `/status`. Times are RFC 3339 in UTC; a set that never was good shows its fault
@@ -26,6 +29,8 @@ pub(super) struct Page<'a> {
     directory_fault: Option<Fault<'a>>,
     /// By name; those that are retired and those that never were good, too.
     connector_sets: Vec<Set<'a>>,
+    /// None where decisions are not written down.
+    decision_log: Option<Log<'a>>,
 }
 
 #[derive(Debug, Serialize)]
@@ -65,10 +70,11 @@ struct Fault<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// What `snapshot` and `tls` say, in a process that began at `started`.
+    /// What `snapshot`, `tls` and `log` say, in a process that began at `started`.
     pub(super) fn new(
         snapshot: &'a Snapshot,
         tls: Option<&'a TlsStatus>,
+        log: Option<&'a State>,
         ready: bool,
         started: SystemTime,
     ) -> Self {
@@ -89,6 +95,7 @@ impl<'a> Page<'a> {
                 .into_iter()
                 .map(|name| Set::new(snapshot, name))
                 .collect(),
+            decision_log: log.map(Log::new),
         }
     }
 }

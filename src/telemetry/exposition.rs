@@ -1,6 +1,7 @@
 //! The page of metrics that a scraper reads.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -14,6 +15,7 @@ use prometheus_client::{
 };
 
 use super::{
+    decision_log::{Presented, State},
     logging,
     metrics::{CODES, ReloadResult, Rpc, SetTally, Tallies, VERDICTS},
 };
@@ -121,6 +123,9 @@ impl Collector for Page {
         let name = "postern_log_lines_dropped";
         let mut dropped = family(&mut encoder, name, help, MetricType::Counter)?;
         dropped.encode_counter::<NoLabelSet, _, u64>(&(logging::dropped() as u64), None)?;
+        if let Some(log) = self.tallies.decision_log.get() {
+            decision_log(log, &mut encoder)?;
+        }
         self.times(&mut encoder)
     }
 }
@@ -219,6 +224,53 @@ impl Page {
 }
 
 type Sets = [(Arc<str>, Arc<SetTally>)];
+
+fn decision_log(log: &State, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+    let name = "postern_decision_log_lines";
+    let help = "Lines that were added to the decision log";
+    let mut lines = family(encoder, name, help, MetricType::Counter)?;
+    lines.encode_counter::<NoLabelSet, _, u64>(&log.lines(), None)?;
+    let name = "postern_decision_log_lines_dropped";
+    let help = "Decisions that were not written down, since they came faster than they could be";
+    let mut dropped = family(encoder, name, help, MetricType::Counter)?;
+    for (verdict, count) in log.dropped() {
+        counter(&mut dropped, &[("verdict", verdict.as_str())], count)?;
+    }
+    let name = "postern_decision_log_lines_failed";
+    let help = "Decisions of which no line could be made, which is a bug";
+    let mut failed = family(encoder, name, help, MetricType::Counter)?;
+    failed.encode_counter::<NoLabelSet, _, u64>(&log.unreadable(), None)?;
+    let name = "postern_decision_log_failing";
+    let help = "1 while decisions cannot be written down";
+    let mut failing = family(encoder, name, help, MetricType::Gauge)?;
+    failing.encode_gauge(&u64::from(log.failing().is_some()))?;
+    let name = "postern_certificate_expiry_timestamp_seconds";
+    let help = "When the first certificate of a partner expires, of those that do within 14 days";
+    let mut expiries = family(encoder, name, help, MetricType::Gauge)?;
+    let mut first = BTreeMap::new();
+    let all = log.certificates().all();
+    for (presented, expiry) in &*all {
+        let Presented {
+            direction,
+            connector_set,
+            connector,
+            ..
+        } = presented;
+        let end = first
+            .entry((direction, connector_set, connector))
+            .or_insert(expiry.not_after);
+        *end = expiry.not_after.min(*end);
+    }
+    for ((direction, set, connector), end) in first {
+        let labels = [
+            ("direction", *direction),
+            ("connector_set", &**set),
+            ("connector", &**connector),
+        ];
+        expiries.encode_family(&labels)?.encode_gauge(&unix(end))?;
+    }
+    Ok(())
+}
 
 fn decisions(sets: &Sets, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     let help = "Decisions by verdict; an empty connector set: none could be chosen";

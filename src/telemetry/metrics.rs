@@ -1,8 +1,12 @@
 //! What is counted, and where: calls, decisions, reloads.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use super::{
+    decision_log,
     exposition::{self, Format},
     tally::{Counts, Durations, Names, Room},
     tls::TlsTally,
@@ -85,6 +89,16 @@ impl Metrics {
     /// What is counted of TLS.
     pub fn tls(&self) -> &TlsTally {
         &self.0.tls
+    }
+
+    /// From now on shows what becomes of the decision log.
+    pub fn show_decision_log(&self, state: Arc<decision_log::State>) {
+        self.0.decision_log.get_or_init(|| state);
+    }
+
+    /// What has become of the decision log; none where there is none.
+    pub fn decision_log(&self) -> Option<&decision_log::State> {
+        self.0.decision_log.get().map(AsRef::as_ref)
     }
 
     /// The page that a scraper reads. What it says about connector sets is taken from `snapshot`,
@@ -197,6 +211,7 @@ pub(super) struct Tallies {
     pub(super) sets: Names<SetTally>,
     /// Of TLS.
     pub(super) tls: TlsTally,
+    pub(super) decision_log: OnceLock<Arc<decision_log::State>>,
     sets_left: Room,
     connectors_left: Room,
 }
@@ -214,6 +229,7 @@ impl Default for Tallies {
             took: Default::default(),
             sets: Names::default(),
             tls: TlsTally::default(),
+            decision_log: OnceLock::new(),
             sets_left: Room::new(SETS),
             connectors_left: Room::new(CONNECTORS),
         }

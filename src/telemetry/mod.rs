@@ -1,5 +1,6 @@
 //! What the process says about itself: metrics and logs.
 
+pub mod decision_log;
 mod exposition;
 pub mod logging;
 mod metrics;

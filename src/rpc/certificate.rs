@@ -52,6 +52,15 @@ pub(super) fn read(der: &[u8]) -> Option<X509Certificate<'_>> {
 
 /// The names that a certificate presents; none where its alternative names cannot be read.
 fn names<'a>(certificate: &X509Certificate<'a>) -> Option<Vec<NameFact<'a>>> {
+    let mut names = dns_names(certificate)?;
+    if names.is_empty() {
+        names.extend(common_name(certificate).map(NameFact::new));
+    }
+    Some(names)
+}
+
+/// The dNSNames among its alternative names; none where these cannot be read.
+pub(super) fn dns_names<'a>(certificate: &X509Certificate<'a>) -> Option<Vec<NameFact<'a>>> {
     let alternative = certificate.subject_alternative_name().ok()?;
     let mut names = Vec::new();
     for name in alternative
@@ -67,13 +76,16 @@ fn names<'a>(certificate: &X509Certificate<'a>) -> Option<Vec<NameFact<'a>>> {
             _ => {}
         }
     }
-    if names.is_empty() {
-        let mut common = certificate.tbs_certificate.subject.iter_common_name();
-        if let (Some(name), None) = (common.next(), common.next()) {
-            names.extend(name.as_str().ok().map(NameFact::new));
-        }
-    }
     Some(names)
+}
+
+/// The common name of its subject, where there is just one.
+pub(super) fn common_name<'a>(certificate: &X509Certificate<'a>) -> Option<&'a str> {
+    let mut common = certificate.tbs_certificate.subject.iter_common_name();
+    match (common.next(), common.next()) {
+        (Some(name), None) => name.as_str().ok(),
+        _ => None,
+    }
 }
 
 fn digest(octets: &[u8]) -> Fingerprint {

@@ -93,7 +93,7 @@ fn full_name(kind: &EnumDescriptor, text: &str) -> Option<String> {
     kind.get_value_by_name(&full).map(|_| full)
 }
 
-fn descriptor(full_name: &str) -> Option<MessageDescriptor> {
+pub(super) fn descriptor(full_name: &str) -> Option<MessageDescriptor> {
     POOL.as_ref()?.get_message_by_name(full_name)
 }
 

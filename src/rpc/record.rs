@@ -130,7 +130,7 @@ fn kept(text: &str) -> Option<&str> {
 const NO_DOMAIN: &str = "no domain";
 
 /// How much is kept of a text that a gateway sends.
-const KEPT_OCTETS: usize = 256;
+pub(super) const KEPT_OCTETS: usize = 256;
 
 #[cfg(test)]
 mod tests {

@@ -10,6 +10,7 @@ use super::{
     calls::Calls,
     decisions::Decisions,
     gate::Gate,
+    journal::Journal,
     pb::{self, policy_explanation_service_server::PolicyExplanationServiceServer},
     service::Policy,
     services::Services,
@@ -17,14 +18,16 @@ use super::{
 };
 use crate::{live::Live, telemetry::Metrics};
 
-/// What a server answers, from `live`, and what keeps its health as `stages` say.
+/// What a server answers, from `live`, and what keeps its health as `stages` say. Decisions are left
+/// in `journal`.
 pub async fn services(
     live: Arc<Live>,
     metrics: Metrics,
+    journal: Option<Journal>,
     stages: &Stages,
 ) -> Result<(Services, Health), ServicesError> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let policy = Policy::new(live, metrics.clone(), stages.drain.clone());
+    let policy = Policy::new(live, metrics.clone(), stages.drain.clone()).journalled(journal);
     let mut routes = routes(policy.clone())?;
     routes.add_service(health);
     report(&reporter, ServingStatus::Serving).await;

@@ -15,6 +15,7 @@ use super::{
     answer,
     failure::Failure,
     gate::Asking,
+    journal::{Decided, Direction, Journal},
     pb::{
         self, check_stream_response::Answer,
         policy_explanation_service_server::PolicyExplanationService,
@@ -38,6 +39,7 @@ pub(super) struct Policy {
     live: Arc<Live>,
     metrics: Metrics,
     drain: CancellationToken,
+    journal: Option<Journal>,
 }
 
 impl Policy {
@@ -47,13 +49,20 @@ impl Policy {
             live,
             metrics,
             drain,
+            journal: None,
         }
+    }
+
+    /// The same, which leaves decisions in `journal`.
+    pub(super) fn journalled(self, journal: Option<Journal>) -> Self {
+        Self { journal, ..self }
     }
 
     /// The answer to the question in `message`, behind the five octets that gRPC puts before it.
     pub(super) fn check_inbound(&self, asking: &Asking, message: &[u8]) -> Result<Bytes, Failure> {
+        let rpc = Rpc::CheckInbound;
         let decide = |question: &_| {
-            self.inbound(Rpc::CheckInbound, asking, question, |decision, chosen| {
+            self.inbound(rpc, asking, message, question, |decision, chosen| {
                 wire::Inbound(decision, chosen).framed()
             })
         };
@@ -65,8 +74,9 @@ impl Policy {
 
     /// As [`Policy::check_inbound`], for a question about a next hop.
     pub(super) fn check_outbound(&self, asking: &Asking, message: &[u8]) -> Result<Bytes, Failure> {
+        let rpc = Rpc::CheckOutbound;
         let decide = |question: &_| {
-            self.outbound(Rpc::CheckOutbound, asking, question, |decision, chosen| {
+            self.outbound(rpc, asking, message, question, |decision, chosen| {
                 wire::Outbound(decision, chosen).framed()
             })
         };
@@ -83,24 +93,25 @@ impl Policy {
         message: &[u8],
     ) -> Result<Bytes, Failure> {
         match InStream::read(message) {
-            Some(asked) => Ok(self.in_stream(asking, &asked)),
+            Some(asked) => Ok(self.in_stream(asking, message, &asked)),
             None => Ok(self.in_stream(
                 asking,
+                message,
                 &(&decoded::<pb::CheckStreamRequest>(message)?).into(),
             )),
         }
     }
 
-    fn in_stream(&self, asking: &Asking, asked: &InStream<'_>) -> Bytes {
-        let id = asked.id;
+    fn in_stream(&self, asking: &Asking, message: &[u8], asked: &InStream<'_>) -> Bytes {
+        let (rpc, id) = (Rpc::CheckStream, asked.id);
         let answer = match &asked.question {
             Some(Either::Inbound(question)) => {
-                self.inbound(Rpc::CheckStream, asking, question, |decision, chosen| {
+                self.inbound(rpc, asking, message, question, |decision, chosen| {
                     Numbered(id, wire::INBOUND, wire::Inbound(decision, chosen)).octets()
                 })
             }
             Some(Either::Outbound(question)) => {
-                self.outbound(Rpc::CheckStream, asking, question, |decision, chosen| {
+                self.outbound(rpc, asking, message, question, |decision, chosen| {
                     Numbered(id, wire::OUTBOUND, wire::Outbound(decision, chosen)).octets()
                 })
             }
@@ -118,6 +129,7 @@ impl Policy {
         &self,
         rpc: Rpc,
         asking: &Asking,
+        message: &[u8],
         question: &Inbound<'_>,
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {
@@ -130,7 +142,20 @@ impl Policy {
                     .decided(rpc, set.map(ConnectorSet::name), &decision, took);
                 let subject = Subject::inbound(rpc, question).by(asking.caller_name());
                 subject.decided(set, &decision, took);
-                say(&decision, chosen)
+                let answer = say(&decision, chosen);
+                if let Some(journal) = &self.journal {
+                    let decided = Decided {
+                        rpc,
+                        direction: Direction::Inbound,
+                        correlation_id: question.correlation_id,
+                        decision: &decision,
+                        took,
+                        question: message,
+                        answer: &answer,
+                    };
+                    decided.leave(asking, journal);
+                }
+                answer
             })
         })
     }
@@ -139,6 +164,7 @@ impl Policy {
         &self,
         rpc: Rpc,
         asking: &Asking,
+        message: &[u8],
         question: &Outbound<'_>,
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {
@@ -151,7 +177,20 @@ impl Policy {
                     .decided(rpc, set.map(ConnectorSet::name), &decision, took);
                 let subject = Subject::outbound(rpc, question).by(asking.caller_name());
                 subject.decided(set, &decision, took);
-                say(&decision, chosen)
+                let answer = say(&decision, chosen);
+                if let Some(journal) = &self.journal {
+                    let decided = Decided {
+                        rpc,
+                        direction: Direction::Outbound,
+                        correlation_id: question.correlation_id,
+                        decision: &decision,
+                        took,
+                        question: message,
+                        answer: &answer,
+                    };
+                    decided.leave(asking, journal);
+                }
+                answer
             })
         })
     }

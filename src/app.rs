@@ -2,6 +2,7 @@
 
 mod certificates;
 pub mod cores;
+mod decision_log;
 pub mod listener;
 mod parts;
 mod signals;
@@ -19,14 +20,15 @@ use std::{
 use tokio::{net::TcpListener, runtime, time};
 use tokio_util::sync::CancellationToken;
 
-pub use self::parts::Fault;
 use self::{
     certificates::Certificates,
     cores::Cores,
+    decision_log::DecisionLog,
     listener::Listener,
     parts::{Part, Parts},
     signals::Signals,
 };
+pub use self::{decision_log::DecisionLogError, parts::Fault};
 use crate::{
     admin::{Admin, Ready},
     config::{listen::Endpoint, render, settings::Settings},
@@ -56,6 +58,10 @@ pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
         signals::outlive_hangup().map_err(AppError::Signals)?;
     }
     let metrics = Metrics::new();
+    let decision_log = settings.decision_log.as_ref();
+    let decision_log = decision_log
+        .map(|log| DecisionLog::start(log, &settings.connectors, &metrics))
+        .transpose()?;
     let (reload, live) =
         Reload::start(settings, metrics.clone()).map_err(|error| AppError::Connectors {
             directory: settings.connectors.clone(),
@@ -71,6 +77,7 @@ pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
         started,
         metrics,
         live,
+        decision_log,
     };
     let ended = runtime.block_on(app.serve(reload, certificates));
     // Reading a directory that does not answer must not keep the process alive.
@@ -93,6 +100,9 @@ pub enum AppError {
         /// All that is wrong.
         error: StartError,
     },
+    /// Decisions cannot be written down.
+    #[error("{0}")]
+    DecisionLog(#[from] DecisionLogError),
     /// A port or a socket could not be opened.
     #[error("cannot listen on `{at}` for {purpose}: {}", remedy(at, cause, flag))]
     Listen {
@@ -124,7 +134,7 @@ impl AppError {
     /// (EX_CONFIG), else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Certificates(_) | Self::Connectors { .. } => 78,
+            Self::Certificates(_) | Self::Connectors { .. } | Self::DecisionLog(_) => 78,
             Self::Listen { .. }
             | Self::Part(_)
             | Self::Services(_)
@@ -161,11 +171,12 @@ struct App<'a> {
     started: SystemTime,
     metrics: Metrics,
     live: Arc<Live>,
+    decision_log: Option<DecisionLog>,
 }
 
 impl App<'_> {
     async fn serve(
-        self,
+        mut self,
         reload: Reload,
         certificates: Option<Certificates>,
     ) -> Result<(), AppError> {
@@ -201,7 +212,12 @@ impl App<'_> {
         if let Some(certificates) = certificates {
             parts.spawn(Part::Certificates, &stop, certificates.run(stop.clone()));
         }
-        let (services, health) = server::services(live, self.metrics.clone(), &stages).await?;
+        let journal = self.decision_log.as_ref().map(DecisionLog::journal);
+        if let Some(log) = self.decision_log.take() {
+            parts.spawn(Part::DecisionLog, &stop, log.keep(stop.clone()));
+        }
+        let (services, health) =
+            server::services(live, self.metrics.clone(), journal, &stages).await?;
         let serve = move |connection, drain| {
             let (services, tls) = (services.clone(), tls.clone());
             transport::serve(connection, tls, move |peer| services.to(peer), drain)
@@ -235,6 +251,11 @@ impl App<'_> {
         stages.drain.cancel();
         stages.cut.cancel();
         stop.cancel();
+        // Why by itself: what waits there is worth more than a moment.
+        let flushed = parts.ended(Part::DecisionLog);
+        if time::timeout(FLUSH_WAIT, flushed).await.is_err() {
+            tracing::warn!("decisions that could not be written down in time are lost");
+        }
         parts.end(LAST_WAIT).await;
         tracing::info!("stopped");
         parts
@@ -385,6 +406,9 @@ fn line_of(error: &dyn Error) -> String {
 
 /// How long the last of the work may take, once everything has been told to end.
 const LAST_WAIT: Duration = Duration::from_secs(1);
+
+/// How long decisions that wait to be written down may take.
+const FLUSH_WAIT: Duration = Duration::from_secs(3);
 
 /// How many sets the line about the start names.
 const MOST_SETS: usize = 50;

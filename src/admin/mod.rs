@@ -99,7 +99,13 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 async fn status(State(admin): State<Admin>) -> Response {
     let snapshot = admin.live.snapshot();
     let (tls, log) = (admin.metrics.tls().status(), admin.metrics.decision_log());
-    let page = Page::new(&snapshot, tls.as_deref(), log, admin.ready.get(), admin.started);
+    let page = Page::new(
+        &snapshot,
+        tls.as_deref(),
+        log,
+        admin.ready.get(),
+        admin.started,
+    );
     match serde_json::to_string_pretty(&page) {
         Ok(page) => {
             let headers = [(header::CONTENT_TYPE, "application/json"), NOT_KEPT];

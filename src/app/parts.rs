@@ -88,6 +88,8 @@ pub(super) enum Part {
     Admin,
     /// Takes up certificates that are renewed.
     Certificates,
+    /// Writes decisions down.
+    DecisionLog,
     /// Takes up what is saved in the connectors' directory.
     Reload,
     /// Answers gateways over gRPC.
@@ -99,6 +101,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Admin => "the admin listener",
             Self::Certificates => "the reload of certificates",
+            Self::DecisionLog => "the decision log",
             Self::Reload => "the reload of connectors",
             Self::Server => "the gRPC server",
         })

@@ -9,7 +9,10 @@ use super::{
     Arguments, Context,
     exit::{Exit, Stop},
 };
-use crate::config::{raw, settings};
+use crate::{
+    config::{raw, settings},
+    rpc::journal,
+};
 
 /// What `postern completions` is called with.
 #[derive(Args, Debug)]
@@ -43,6 +46,8 @@ pub(crate) struct SchemaArgs {
 enum Kind {
     /// A connector set
     Connectors,
+    /// A line of the decision log
+    DecisionLog,
     /// The settings
     Settings,
 }
@@ -89,10 +94,11 @@ impl SchemaArgs {
     /// Prints the schema.
     pub(crate) fn run(self, context: &Context<'_>) -> Exit {
         let schema = match self.file {
-            Kind::Connectors => raw::schema(),
-            Kind::Settings => settings::schema(),
+            Kind::Connectors => raw::schema().to_value(),
+            Kind::DecisionLog => journal::schema(),
+            Kind::Settings => settings::schema().to_value(),
         };
-        context.output.line(&format!("{:#}", schema.as_value()));
+        context.output.line(&format!("{schema:#}"));
         Exit::Success
     }
 }
@@ -116,6 +122,7 @@ const SCHEMA_EXAMPLES: &str = "\
 Examples:
   postern schema connectors > connectors.schema.json
   postern schema settings > settings.schema.json
+  postern schema decision-log > decision-log.schema.json
 
 An editor with a TOML language server completes and checks by it: write
 `#:schema ./connectors.schema.json` as the first line of a file.

@@ -3,15 +3,19 @@
 
 use std::{env, fs, path::Path};
 
-use postern::config::{
-    load_str, raw,
-    settings::{self, Settings},
+use postern::{
+    config::{
+        load_str, raw,
+        settings::{self, Settings},
+    },
+    rpc::journal,
 };
 use serde_json::Value;
 
 use crate::findings::files;
 
 const CONNECTORS: &str = "config/schema/connectors.schema.json";
+const DECISION_LOG: &str = "config/schema/decision-log.schema.json";
 const SETTINGS: &str = "config/schema/settings.schema.json";
 
 /// What only Postern itself sees: it reads into values, compares them, or reads the text.
@@ -44,8 +48,12 @@ const UNSEEN: [&str; 24] = [
 
 #[test]
 fn the_schemas_are_those_of_the_types() {
-    for (path, schema) in [(CONNECTORS, raw::schema()), (SETTINGS, settings::schema())] {
-        let text = format!("{:#}\n", schema.as_value());
+    for (path, schema) in [
+        (CONNECTORS, raw::schema().to_value()),
+        (DECISION_LOG, journal::schema()),
+        (SETTINGS, settings::schema().to_value()),
+    ] {
+        let text = format!("{schema:#}\n");
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         if env::var_os("POSTERN_UPDATE").is_some() {
             fs::write(&path, &text).unwrap();

@@ -64,6 +64,7 @@ impl Written {
             lines: Lines::new(addresses, Arc::clone(&state)),
             state,
             asking: Asking {
+                caller: None,
                 peer: Arc::new(Peer::plaintext(origin)),
             },
         }

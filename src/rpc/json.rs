@@ -7,8 +7,8 @@ use std::{error::Error, fmt, sync::LazyLock};
 
 use prost::Message;
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor,
-    SerializeOptions,
+    DescriptorPool, DeserializeOptions, DynamicMessage, EnumDescriptor, FieldDescriptor, Kind,
+    MessageDescriptor, SerializeOptions,
 };
 use serde_json::Value;
 
@@ -32,14 +32,29 @@ fn written(full_name: &str, message: &impl Message) -> Option<Value> {
 }
 
 /// The message `full_name` that `json` is.
-pub fn from_json<M: Message + Default>(full_name: &str, mut json: Value) -> Result<M, JsonError> {
+pub fn from_json<M: Message + Default>(full_name: &str, json: Value) -> Result<M, JsonError> {
+    read(full_name, json, &DeserializeOptions::new())
+}
+
+/// The same of what a later version wrote: fields and values that are not known are passed over.
+pub fn from_later_json<M: Message + Default>(full_name: &str, json: Value) -> Result<M, JsonError> {
+    let options = DeserializeOptions::new().deny_unknown_fields(false);
+    read(full_name, json, &options)
+}
+
+fn read<M: Message + Default>(
+    full_name: &str,
+    mut json: Value,
+    options: &DeserializeOptions,
+) -> Result<M, JsonError> {
     let descriptor = descriptor(full_name)
         .ok_or_else(|| JsonError(format!("the contract has no message `{full_name}`")))?;
     lengthen(&descriptor, &mut json);
     let fault = |error: &dyn fmt::Display| {
         JsonError(format!("not a `{full_name}` in proto3 JSON: {error}"))
     };
-    let dynamic = DynamicMessage::deserialize(descriptor, json).map_err(|error| fault(&error))?;
+    let dynamic = DynamicMessage::deserialize_with_options(descriptor, json, options)
+        .map_err(|error| fault(&error))?;
     dynamic.transcode_to().map_err(|error| fault(&error))
 }
 
@@ -144,6 +159,18 @@ mod tests {
         let json = json!({"tls": {"peer_certificate": {"trust": "GOOD"}}});
         assert!(from_json::<pb::CheckInboundRequest>(INBOUND, json).is_err());
         assert!(from_json::<pb::CheckInboundRequest>("postern.v1.Nothing", json!({})).is_err());
+    }
+
+    #[test]
+    fn passes_over_what_a_later_version_wrote() {
+        let json = json!({"verdict": "VERDICT_REJECT", "weather": {"fine": true},
+            "rejections": [{"reason": "REASON_OF_TOMORROW", "connector": "A"}]});
+        let name = "postern.v1.CheckInboundResponse";
+        assert!(from_json::<pb::CheckInboundResponse>(name, json.clone()).is_err());
+        let read: pb::CheckInboundResponse = from_later_json(name, json).unwrap();
+        assert_eq!(read.verdict(), pb::Verdict::Reject);
+        assert_eq!(read.rejections[0].reason(), pb::Reason::Unspecified);
+        assert_eq!(read.rejections[0].connector, "A");
     }
 
     #[test]

@@ -27,6 +27,18 @@ impl<'a> Explanation<'a> {
     pub(crate) fn inbound(response: &'a pb::ExplainInboundResponse) -> Option<Self> {
         let decision = response.decision.as_ref()?;
         Some(Self {
+            chains: &response.chains,
+            not_matched: &response.not_matched,
+            ..Self::inbound_decision(decision, &response.facts)
+        })
+    }
+
+    /// What an inbound decision on `facts` says by itself.
+    pub(crate) fn inbound_decision(
+        decision: &'a pb::CheckInboundResponse,
+        facts: &'a [pb::UnderstoodFact],
+    ) -> Self {
+        Self {
             verdict: decision.verdict(),
             connector: decision.connector.as_ref(),
             also_matched: decision.also_matched.as_ref(),
@@ -35,17 +47,29 @@ impl<'a> Explanation<'a> {
             if_enforced: decision.if_enforced.as_ref(),
             revision: decision.revision.as_ref(),
             delivery: None,
-            facts: &response.facts,
-            chains: &response.chains,
-            not_matched: &response.not_matched,
+            facts,
+            chains: &[],
+            not_matched: &[],
             outbound: false,
-        })
+        }
     }
 
     /// The explanation of an outbound decision; none where the answer holds no decision.
     pub(crate) fn outbound(response: &'a pb::ExplainOutboundResponse) -> Option<Self> {
         let decision = response.decision.as_ref()?;
         Some(Self {
+            chains: &response.chains,
+            not_matched: &response.not_matched,
+            ..Self::outbound_decision(decision, &response.facts)
+        })
+    }
+
+    /// What an outbound decision on `facts` says by itself.
+    pub(crate) fn outbound_decision(
+        decision: &'a pb::CheckOutboundResponse,
+        facts: &'a [pb::UnderstoodFact],
+    ) -> Self {
+        Self {
             verdict: decision.verdict(),
             connector: decision.connector.as_ref(),
             also_matched: None,
@@ -54,11 +78,11 @@ impl<'a> Explanation<'a> {
             if_enforced: decision.if_enforced.as_ref(),
             revision: decision.revision.as_ref(),
             delivery: decision.delivery.as_ref(),
-            facts: &response.facts,
-            chains: &response.chains,
-            not_matched: &response.not_matched,
+            facts,
+            chains: &[],
+            not_matched: &[],
             outbound: true,
-        })
+        }
     }
 
     /// The verdict.

@@ -9,6 +9,7 @@ mod facts;
 mod generate;
 mod inheritance;
 mod list;
+mod log;
 mod output;
 mod refused;
 mod remote;
@@ -105,6 +106,8 @@ enum Verb {
     Explain(explain::ExplainArgs),
     /// Compare what the connectors decide with what you expect
     Test(test::TestArgs),
+    /// Read the decision log: sum it up, show one decision, wait for a partner's test mail
+    Log(log::LogArgs),
     /// Print a completion script for a shell
     Completions(generate::CompletionsArgs),
     /// Print or write the manual pages
@@ -131,6 +134,7 @@ impl Verb {
             Self::List(args) => args.run(context),
             Self::Explain(args) => args.run(context),
             Self::Test(args) => args.run(context),
+            Self::Log(args) => args.run(context),
             Self::Completions(args) => Ok(args.run(context)),
             Self::Man(args) => args.run(context),
             Self::Schema(args) => Ok(args.run(context)),

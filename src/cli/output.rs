@@ -61,6 +61,11 @@ impl Output {
         self.print(&format!("{text}\n"));
     }
 
+    /// Whether standard output still takes what is written.
+    pub(crate) fn is_read(&self) -> bool {
+        matches!(*self.written.borrow(), Written::All)
+    }
+
     /// Writes an error to standard error.
     pub(crate) fn error(&self, text: impl Display) {
         complain(&format!("{}: {text}\n", self.error_ink.red("error")));
@@ -100,6 +105,21 @@ impl Progress {
 
     /// Says that `done` of `total` files are checked, but not too often.
     pub(crate) fn show(&self, done: usize, total: usize) {
+        self.tell(|| format!("checked {} of {} files", grouped(done), grouped(total)));
+    }
+
+    /// Says that `done` octets are read, of `total` where that is known, but not too often.
+    pub(crate) fn show_octets(&self, done: u64, total: Option<u64>) {
+        self.tell(|| {
+            let mib = |octets: u64| grouped(usize::try_from(octets >> 20).unwrap_or(usize::MAX));
+            match total {
+                Some(total) => format!("read {} of {} MiB", mib(done), mib(total)),
+                None => format!("read {} MiB", mib(done)),
+            }
+        });
+    }
+
+    fn tell(&self, said: impl FnOnce() -> String) {
         let Some(told) = &self.told else { return };
         let patience = if told.get().is_some() {
             BETWEEN_LINES
@@ -110,11 +130,7 @@ impl Progress {
             return;
         }
         told.set(Some(Instant::now()));
-        let line = format!(
-            "\r\u{1b}[Kchecked {} of {} files",
-            grouped(done),
-            grouped(total)
-        );
+        let line = format!("\r\u{1b}[K{}", said());
         io::stderr().lock().write_all(line.as_bytes()).ok();
     }
 }
@@ -157,7 +173,6 @@ pub(crate) struct Ink(bool);
 
 impl Ink {
     /// No colours.
-    #[cfg(test)]
     pub(crate) const NONE: Self = Self(false);
 
     /// Whether there are to be colours.

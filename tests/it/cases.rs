@@ -249,6 +249,25 @@ impl Table {
     }
 }
 
+/// The questions of the tables in `folder` of `tests/cases`, changed as `change` says, with what the
+/// decision itself answers.
+pub(crate) fn answered(folder: &str, change: impl Fn(&mut Question)) -> Vec<(Question, Answer)> {
+    let folder = Path::new("tests/cases").join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let tables = Table::all().into_iter();
+    let mut all = Vec::new();
+    for table in tables.filter(|table| table.path.starts_with(&folder)) {
+        let mut policy = Policy::new(&table.sets, table.default_set.as_deref());
+        for case in table.cases {
+            let mut question = case.question;
+            change(&mut question);
+            let answer = policy.ask(&question);
+            all.push((question, answer));
+        }
+    }
+    all
+}
+
 fn find(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

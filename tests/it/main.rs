@@ -11,6 +11,8 @@ mod findings;
 #[cfg(test)]
 mod laws;
 #[cfg(test)]
+mod log;
+#[cfg(test)]
 mod naive;
 #[cfg(test)]
 mod properties;

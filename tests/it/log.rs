@@ -1,0 +1,6 @@
+//! `postern log`, on logs of real decisions.
+
+mod fixture;
+mod follow;
+mod show;
+mod summary;

@@ -8,9 +8,12 @@ use std::{
 };
 
 use super::lines::Lines;
-use crate::cli::{
-    Context,
-    exit::{Exit, Stop},
+use crate::{
+    cli::{
+        Context,
+        exit::{Exit, Stop},
+    },
+    config::settings::decision_log::Output,
 };
 
 /// The files that a verb reads, in order.
@@ -55,10 +58,24 @@ impl Files {
 
 /// The log of the settings.
 pub(super) fn of_settings(context: &Context<'_>) -> Result<PathBuf, Stop> {
-    let _ = context;
-    Err(Stop::usage(
-        "name the files of the decision log, or `-` for standard input",
-    ))
+    let resolved = context.settings(Exit::Usage)?;
+    let output = resolved
+        .settings
+        .decision_log
+        .as_ref()
+        .map(|log| &log.output);
+    match output {
+        Some(Output::File { path, .. }) => Ok(path.clone()),
+        Some(Output::Stdout) => Err(Stop::usage(
+            "the settings have decisions written to standard output: name the files where it is \
+             kept, or `-` and pipe it in",
+        )),
+        None => Err(Stop::usage(format!(
+            "the settings ({}) have no `[decision_log]`: name the files of a log, or add the table \
+             with `file = \"decisions.jsonl\"`",
+            resolved.from()
+        ))),
+    }
 }
 
 /// How a file is called in what is printed.

@@ -13,7 +13,7 @@ use postern::rpc::pb;
 use serde_json::{Value, json};
 
 use super::fixture::{Log, decide, decisions};
-use crate::running::{PATIENCE, demands_tls, plaintext};
+use crate::running::{PATIENCE, demands_tls, plaintext, set_with};
 
 /// A call that waits, and what it says while it does.
 struct Waiting {
@@ -280,6 +280,44 @@ fn a_report_is_judged_as_if_it_were_enforced() {
         said.contains("would be refused if the report were enforced") && said.contains("to mend:"),
         "{said}"
     );
+}
+
+#[test]
+fn the_example_of_the_documentation_holds() {
+    let set = set_with("one", "certificate_names = [\"*.contosobank.com\"]");
+    let certificate = pb::Certificate {
+        trust: pb::CertificateTrust::Trusted.into(),
+        dns_names: vec!["mx.fabrikam.com".into()],
+        ..pb::Certificate::default()
+    };
+    let question = pb::CheckInboundRequest {
+        mail_from: "*@contosobank.com".into(),
+        rcpt_to: "*@contoso.com".into(),
+        tls: Some(pb::TlsSession {
+            version: "TLSv1.3".into(),
+            peer_certificate: Some(certificate),
+            ..pb::TlsSession::default()
+        }),
+        ..plaintext()
+    };
+    let set = set.replace("name =", "mode = \"report\"\nname =");
+    let mut line = decide(0, &set, question);
+    line["time"] = "2026-11-23T19:30:51.123456Z".into();
+    line["correlation_id"] = "4XyZ12".into();
+    let log = Log::of(&[line]);
+    let arguments = [
+        "follow",
+        "--connector",
+        "ContosoBank",
+        "--since",
+        "2026-11-01",
+    ];
+    let said = log.run(&[&arguments[..], &["decisions.jsonl"]].concat());
+    let docs = include_str!("../../../docs/decision-log.md");
+    let (_, example) = docs.split_once("waiting for mail that concerns").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let (_, example) = example.split_once('\n').unwrap();
+    assert_eq!(said.out, example);
 }
 
 #[test]

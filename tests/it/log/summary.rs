@@ -226,6 +226,66 @@ fn several_files_and_standard_input_are_one_log() {
 }
 
 #[test]
+fn the_log_of_the_settings_is_read_with_its_rotated_files() {
+    let lines = decisions("microsoft");
+    let (first, rest) = lines.split_at(5);
+    let log = Log::of(rest);
+    log.append("decisions.jsonl.20261120T010000.000Z", first);
+    let settings =
+        |table: &str| fs::write(log.path("postern.toml"), format!("version = 1\n{table}")).unwrap();
+    let summary = || log.run(&["summary", "--config", "postern.toml", "--format", "json"]);
+    settings("[decision_log]\nfile = \"decisions.jsonl\"\n");
+    let json = summary().json();
+    assert_eq!(json["verdicts"]["decisions"], lines.len());
+    let files = json["files"].as_array().unwrap();
+    assert_eq!(files.len(), 2);
+    assert!(
+        files[1].as_str().unwrap().ends_with("decisions.jsonl"),
+        "the newest is last"
+    );
+    let shown = log.run(&[
+        "show",
+        "--config",
+        "postern.toml",
+        "--correlation-id",
+        "id-0",
+    ]);
+    assert_eq!(shown.code, Some(0), "{}", shown.err);
+    let followed = log.run(&[
+        "follow",
+        "--config",
+        "postern.toml",
+        "--connector",
+        "ContosoBank",
+        "--since",
+        "2026-11-01",
+    ]);
+    assert_ne!(followed.out, "", "{}", followed.err);
+    // Just after a rotation, and before there is anything.
+    fs::remove_file(log.path("decisions.jsonl")).unwrap();
+    assert_eq!(summary().json()["verdicts"]["decisions"], 5);
+    fs::remove_file(log.path("decisions.jsonl.20261120T010000.000Z")).unwrap();
+    let said = summary();
+    assert!(
+        said.code == Some(2) && said.err.contains("cannot be read"),
+        "{}",
+        said.err
+    );
+    for (table, remedy) in [
+        ("", "[decision_log]"),
+        ("[decision_log]\noutput = \"stdout\"\n", "pipe it in"),
+    ] {
+        settings(table);
+        let said = summary();
+        assert!(
+            said.code == Some(2) && said.err.contains(remedy),
+            "{}",
+            said.err
+        );
+    }
+}
+
+#[test]
 fn what_is_broken_is_said_and_the_rest_counts() {
     let line = decide(0, &demands_tls("one"), plaintext());
     let log = Log::empty();

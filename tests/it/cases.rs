@@ -22,12 +22,12 @@ use tempfile::TempDir;
 use crate::running::{Running, postern};
 
 /// A way to ask.
-trait Decider {
+pub(crate) trait Decider {
     fn ask(&mut self, question: &Question) -> Answer;
 }
 
 /// The decision itself, without a server.
-struct Policy(Snapshot);
+pub(crate) struct Policy(Snapshot);
 
 /// A server of its own for each file.
 struct Served {
@@ -42,7 +42,7 @@ struct Explained {
 }
 
 impl Policy {
-    fn new(sets: &[(String, String)], default_set: Option<&str>) -> Self {
+    pub(crate) fn new(sets: &[(String, String)], default_set: Option<&str>) -> Self {
         let entries = sets.iter().map(|(name, text)| {
             let outcome = config::load_str(name, text);
             let set = outcome.set.unwrap_or_else(|| {
@@ -177,11 +177,11 @@ impl Decider for Explained {
 }
 
 /// A file of cases, with the sets that it asks.
-struct Table {
-    path: PathBuf,
-    sets: Vec<(String, String)>,
-    default_set: Option<String>,
-    cases: Vec<Case>,
+pub(crate) struct Table {
+    pub(crate) path: PathBuf,
+    pub(crate) sets: Vec<(String, String)>,
+    pub(crate) default_set: Option<String>,
+    pub(crate) cases: Vec<Case>,
 }
 
 impl Table {
@@ -204,7 +204,7 @@ impl Table {
         }
     }
 
-    fn all() -> Vec<Self> {
+    pub(crate) fn all() -> Vec<Self> {
         let mut files = Vec::new();
         find(
             &Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases"),
@@ -215,7 +215,7 @@ impl Table {
     }
 
     /// A folder with the sets and settings.
-    fn folder(&self) -> (TempDir, String) {
+    pub(crate) fn folder(&self) -> (TempDir, String) {
         let folder = TempDir::new().unwrap();
         fs::create_dir(folder.path().join("connectors")).unwrap();
         for (name, text) in &self.sets {

@@ -7,6 +7,8 @@ mod cases;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod decision_log;
+#[cfg(test)]
 mod findings;
 #[cfg(test)]
 mod laws;

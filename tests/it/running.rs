@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar},
     time::{Duration, Instant},
 };
@@ -56,6 +56,11 @@ impl Running {
 
     /// Serves the folder `connectors` of `folder`, however it was made.
     pub(crate) fn serve_folder(folder: TempDir, settings: &str) -> Self {
+        Self::serve_to(folder, settings, Stdio::null())
+    }
+
+    /// The same, with its standard output.
+    pub(crate) fn serve_to(folder: TempDir, settings: &str, stdout: Stdio) -> Self {
         let file = folder.path().join("postern.toml");
         fs::write(&file, format!("version = 1\n{settings}")).unwrap();
         let mut child = postern()
@@ -69,7 +74,7 @@ impl Running {
             ])
             .arg(&file)
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -109,6 +114,11 @@ impl Running {
     /// The file of a set.
     pub(crate) fn file(&self, set: &str) -> PathBuf {
         self.connectors().join(format!("{set}.toml"))
+    }
+
+    /// Its standard output, where that is a pipe.
+    pub(crate) fn stdout(&mut self) -> ChildStdout {
+        self.child.stdout.take().unwrap()
     }
 
     /// A connection to it.

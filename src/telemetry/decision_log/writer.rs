@@ -120,10 +120,10 @@ impl<T> Writer<T> {
         if known.is_some_and(|failing| failing.message == message) {
             return;
         }
-        tracing::error!(%error, "decisions are not written down; it is tried again and again");
         let since = known.map_or(now, |failing| failing.since);
         self.failing = Some(Failing { message, since });
         self.queue.state().fails(self.failing.clone());
+        tracing::error!(%error, "decisions are not written down; it is tried again and again");
     }
 
     fn is_well(&mut self) {

@@ -369,6 +369,19 @@ fn metrics_and_status_tell_of_it() {
 }
 
 #[test]
+fn the_lines_of_the_documentation_are_such_lines() {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/decision-log.md"));
+    let text = text.unwrap();
+    let blocks = text.split("```json\n").skip(1);
+    let shown: Vec<_> = blocks
+        .filter_map(|block| block.split("```").next())
+        .filter(|block| block.starts_with("{\"schema\":1"))
+        .map(|block| line(&block.replace('\n', "")))
+        .collect();
+    assert!(shown.len() >= 2, "{shown:?}");
+}
+
+#[test]
 fn without_it_there_is_no_trace_of_it() {
     let mut running = Running::serve_folder(folder(), QUICK);
     block_on(async { ask(&mut running.client().await, REFUSED, "1").await });

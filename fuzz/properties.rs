@@ -152,7 +152,7 @@ pub fn explain_inbound(bytes: &[u8]) {
             .as_ref()
             .unwrap_or(&pb::CheckInboundRequest::default()),
     );
-    match (answer, answer::explain_inbound(&SNAPSHOT, &request)) {
+    match (answer, answer::explain_inbound(&SNAPSHOT, None, &request)) {
         (Ok(answer), Ok(explained)) => assert_eq!(explained.decision, Some(answer)),
         (Err(code), Err(failure)) => assert_eq!(code, told(&failure)),
         (answer, explained) => panic!("{answer:?}, but explained {explained:?}"),
@@ -170,7 +170,7 @@ pub fn explain_outbound(bytes: &[u8]) {
             .as_ref()
             .unwrap_or(&pb::CheckOutboundRequest::default()),
     );
-    match (answer, answer::explain_outbound(&SNAPSHOT, &request)) {
+    match (answer, answer::explain_outbound(&SNAPSHOT, None, &request)) {
         (Ok(answer), Ok(explained)) => assert_eq!(explained.decision, Some(answer)),
         (Err(code), Err(failure)) => assert_eq!(code, told(&failure)),
         (answer, explained) => panic!("{answer:?}, but explained {explained:?}"),

@@ -31,14 +31,20 @@ use self::{
 pub use self::{decision_log::DecisionLogError, parts::Fault};
 use crate::{
     admin::{Admin, Ready},
-    config::{listen::Endpoint, render, settings::Settings},
-    live::{Live, Snapshot},
+    config::{
+        listen::Endpoint,
+        render,
+        settings::{Settings, callers::HealthFor},
+    },
+    live::{Access, Live, Snapshot},
     rpc::{
+        gate::Admission,
+        peer::is_loopback,
         server::{self, ServicesError},
         tls::material::Unusable,
         transport::{self, Stages},
     },
-    source::{Reload, StartError},
+    source::{CallerFile, Reload, StartError},
     telemetry::{Metrics, logging},
 };
 
@@ -71,15 +77,23 @@ pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
     let certificates = certificates
         .map(|settings| Certificates::start(settings, metrics.clone()))
         .transpose()?;
+    let (callers, access) =
+        CallerFile::start(&settings.callers, metrics.clone()).map_err(|error| {
+            AppError::Callers {
+                file: settings.callers.file.clone(),
+                error,
+            }
+        })?;
     let app = App {
         settings,
         from,
         started,
         metrics,
         live,
+        access,
         decision_log,
     };
-    let ended = runtime.block_on(app.serve(reload, certificates));
+    let ended = runtime.block_on(app.serve(reload, callers, certificates));
     // Reading a directory that does not answer must not keep the process alive.
     runtime.shutdown_timeout(LAST_WAIT);
     ended
@@ -92,6 +106,14 @@ pub enum AppError {
     /// TLS cannot be spoken as the settings say.
     #[error("TLS cannot be spoken: {0}")]
     Certificates(#[from] Unusable),
+    /// The callers are not as they must be.
+    #[error("the callers in `{}` cannot be used: mend what is shown", file.display())]
+    Callers {
+        /// Where they are.
+        file: PathBuf,
+        /// All that is wrong.
+        error: StartError,
+    },
     /// The connectors are not as they must be.
     #[error("the connectors in `{}` cannot be used: mend what is shown", directory.display())]
     Connectors {
@@ -134,7 +156,10 @@ impl AppError {
     /// (EX_CONFIG), else 1.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Certificates(_) | Self::Connectors { .. } | Self::DecisionLog(_) => 78,
+            Self::Callers { .. }
+            | Self::Certificates(_)
+            | Self::Connectors { .. }
+            | Self::DecisionLog(_) => 78,
             Self::Listen { .. }
             | Self::Part(_)
             | Self::Services(_)
@@ -145,8 +170,10 @@ impl AppError {
 
     /// All that was found in files, with carets; empty where that is not what is wrong.
     pub fn findings(&self, colour: bool) -> String {
-        let Self::Connectors { directory, error } = self else {
-            return String::new();
+        let (directory, error) = match self {
+            Self::Callers { file, error } => (file, error),
+            Self::Connectors { directory, error } => (directory, error),
+            _ => return String::new(),
         };
         let checked = error.checked().iter();
         checked
@@ -171,6 +198,7 @@ struct App<'a> {
     started: SystemTime,
     metrics: Metrics,
     live: Arc<Live>,
+    access: Arc<Access>,
     decision_log: Option<DecisionLog>,
 }
 
@@ -178,6 +206,7 @@ impl App<'_> {
     async fn serve(
         mut self,
         reload: Reload,
+        callers: CallerFile,
         certificates: Option<Certificates>,
     ) -> Result<(), AppError> {
         let mut signals = Signals::new().map_err(AppError::Signals)?;
@@ -200,12 +229,19 @@ impl App<'_> {
             self.metrics.clone(),
             ready.clone(),
             self.started,
-        );
+        )
+        .with_access(Arc::clone(&self.access))
+        .guarded_by(&self.settings.admin_tokens);
         let mut parts = Parts::default();
         parts.spawn(
             Part::Reload,
             &stop,
             reload.run(Arc::clone(&live), stop.clone()),
+        );
+        parts.spawn(
+            Part::Callers,
+            &stop,
+            callers.run(Arc::clone(&self.access), stop.clone()),
         );
         parts.spawn(Part::Admin, &stop, admin.serve(operators, stop.clone()));
         let tls = certificates.as_ref().map(Certificates::tls);
@@ -216,8 +252,14 @@ impl App<'_> {
         if let Some(log) = self.decision_log.take() {
             parts.spawn(Part::DecisionLog, &stop, log.keep(stop.clone()));
         }
-        let (services, health) =
-            server::services(live, self.metrics.clone(), journal, &stages).await?;
+        let (services, health) = server::services(
+            live,
+            self.admission(),
+            self.metrics.clone(),
+            journal,
+            &stages,
+        )
+        .await?;
         let serve = move |connection, drain| {
             let (services, tls) = (services.clone(), tls.clone());
             transport::serve(connection, tls, move |peer| services.to(peer), drain)
@@ -263,6 +305,13 @@ impl App<'_> {
             .map_or(Ok(()), |fault| Err(AppError::Part(fault)))
     }
 
+    fn admission(&self) -> Admission {
+        Admission {
+            access: Arc::clone(&self.access),
+            health_for_callers: self.settings.callers.health == HealthFor::Callers,
+        }
+    }
+
     /// Lets the load balancers look elsewhere, then the calls in flight finish; not for longer than
     /// the settings allow, and not once there is a further signal.
     async fn drain(&self, signals: &mut Signals, parts: &mut Parts, stages: &Stages) {
@@ -300,6 +349,13 @@ impl App<'_> {
                      the way can read and change what is said"
                 );
             }
+        }
+        if self.settings.admin_tokens.is_empty() && !is_loopback(admin_listen.ip()) {
+            tracing::warn!(
+                %admin_listen,
+                "whoever reaches the admin listener sees all that it shows: set `token_sha256` in \
+                 `[admin]`, as `postern token` prints it"
+            );
         }
         let listens: Vec<_> = listens.iter().map(Endpoint::to_string).collect();
         tracing::info!(

@@ -49,7 +49,7 @@ const ARROWS: [(&str, &[&str]); 11] = [
 ];
 
 /// What only some may write, and who they are: layers, or single files.
-const ONLY: [(&str, &[&str]); 13] = [
+const ONLY: [(&str, &[&str]); 14] = [
     // I1: the core does no I/O, knows no clock and no async.
     ("async ", &["admin", "app", "cli", "rpc", "source"]),
     (
@@ -67,6 +67,7 @@ const ONLY: [(&str, &[&str]); 13] = [
     ("tracing::", OUTSIDE),
     // I2: one writer of what is in force.
     ("live.replace(", &["source/reload.rs"]),
+    ("access.replace(", &["source/callers.rs"]),
     // I3: the generated types stay at their edge.
     ("pb::", &["cli", "rpc"]),
     // I4: one way to a connector set.
@@ -82,7 +83,7 @@ const OUTSIDE: &[&str] = &["admin", "app", "cli", "rpc", "source", "telemetry"];
 const PRINTING: [&str; 5] = ["print!(", "println!(", "eprint!(", "eprintln!(", "dbg!("];
 
 /// What faults are: a file, what it has, and what is said of it.
-const PLANTED: [(&str, &str, &str); 18] = [
+const PLANTED: [(&str, &str, &str); 20] = [
     (
         "policy/set.rs",
         "use crate::rpc;",
@@ -132,6 +133,16 @@ const PLANTED: [(&str, &str, &str); 18] = [
         "source/file.rs",
         "self.live.replace(next);",
         "source/file.rs has `live.replace(`",
+    ),
+    (
+        "rpc/gate.rs",
+        "self.admission.access.replace(next);",
+        "rpc/gate.rs has `access.replace(`",
+    ),
+    (
+        "callers/token.rs",
+        "use crate::config;",
+        "callers/token.rs names config",
     ),
     (
         "telemetry/metrics.rs",

@@ -1,5 +1,6 @@
 //! The HTTP edge for operators: is it alive, is it ready, what is in force, what was counted.
 
+mod guard;
 mod status;
 
 use std::{
@@ -17,15 +18,20 @@ use axum::{
     Router,
     extract::State,
     http::{HeaderMap, StatusCode, Uri, header},
+    middleware,
     response::{IntoResponse, Response},
     routing::get,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::status::Page;
+use self::{
+    guard::{Guard, guarded},
+    status::Page,
+};
 use crate::{
-    live::Live,
+    callers::TokenHash,
+    live::{Access, Live},
     telemetry::{Format, Metrics},
 };
 
@@ -36,6 +42,8 @@ pub struct Admin {
     metrics: Metrics,
     ready: Ready,
     started: SystemTime,
+    access: Arc<Access>,
+    guard: Guard,
 }
 
 impl Admin {
@@ -46,7 +54,24 @@ impl Admin {
             metrics,
             ready,
             started,
+            access: Arc::default(),
+            guard: Guard::default(),
         }
+    }
+
+    /// Shows who may ask, too.
+    #[must_use]
+    pub fn with_access(mut self, access: Arc<Access>) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Shows all but whether it is alive and ready to those alone who have one of the tokens with
+    /// these hashes, where there are any.
+    #[must_use]
+    pub fn guarded_by(mut self, tokens: &[TokenHash]) -> Self {
+        self.guard = Guard::new(tokens);
+        self
     }
 
     /// Answers on `listener` until `stop` is cancelled; requests in flight are finished.
@@ -63,11 +88,13 @@ impl Admin {
     fn router(self) -> Router {
         Router::new()
             .route("/", get(async || text(StatusCode::OK, INDEX)))
-            .route("/livez", get(async || text(StatusCode::OK, "alive\n")))
-            .route("/readyz", get(readyz))
             .route("/status", get(status))
             .route("/metrics", get(metrics))
             .fallback(unknown)
+            .layer(middleware::from_fn_with_state(self.guard.clone(), guarded))
+            // Behind the guard: what probes ask is open.
+            .route("/livez", get(async || text(StatusCode::OK, "alive\n")))
+            .route("/readyz", get(readyz))
             .with_state(self)
     }
 }
@@ -99,8 +126,10 @@ async fn readyz(State(admin): State<Admin>) -> Response {
 async fn status(State(admin): State<Admin>) -> Response {
     let snapshot = admin.live.snapshot();
     let (tls, log) = (admin.metrics.tls().status(), admin.metrics.decision_log());
+    let standing = admin.access.with(Clone::clone);
     let page = Page::new(
         &snapshot,
+        &standing,
         tls.as_deref(),
         log,
         admin.ready.get(),

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use self::log::Log;
 use crate::{
-    live::{self, Snapshot, TlsStatus},
+    live::{self, Snapshot, Standing, TlsStatus},
     telemetry::{connector_counts, decision_log::State},
 };
 
@@ -27,6 +27,8 @@ pub(super) struct Page<'a> {
     tls: Option<Certificate<'a>>,
     /// The fault of the connectors' directory itself.
     directory_fault: Option<Fault<'a>>,
+    /// None where everybody may ask, and no file says otherwise.
+    callers: Option<Callers<'a>>,
     /// By name; those that are retired and those that never were good, too.
     connector_sets: Vec<Set<'a>>,
     /// None where decisions are not written down.
@@ -38,6 +40,15 @@ struct Certificate<'a> {
     names: &'a [String],
     not_after: String,
     loaded_at: String,
+    fault: Option<Fault<'a>>,
+}
+
+/// Who may ask.
+#[derive(Debug, Serialize)]
+struct Callers<'a> {
+    /// How many; none where everybody may ask.
+    in_force: Option<usize>,
+    loaded_at: Option<String>,
     fault: Option<Fault<'a>>,
 }
 
@@ -70,9 +81,10 @@ struct Fault<'a> {
 }
 
 impl<'a> Page<'a> {
-    /// What `snapshot`, `tls` and `log` say, in a process that began at `started`.
+    /// What `snapshot`, `standing`, `tls` and `log` say, in a process that began at `started`.
     pub(super) fn new(
         snapshot: &'a Snapshot,
+        standing: &'a Standing,
         tls: Option<&'a TlsStatus>,
         log: Option<&'a State>,
         ready: bool,
@@ -91,6 +103,7 @@ impl<'a> Page<'a> {
             ready,
             tls: tls.map(Certificate::new),
             directory_fault: snapshot.directory_fault.as_ref().map(Fault::new),
+            callers: Callers::new(standing),
             connector_sets: names
                 .into_iter()
                 .map(|name| Set::new(snapshot, name))
@@ -108,6 +121,18 @@ impl<'a> Certificate<'a> {
             loaded_at: time(status.loaded_at),
             fault: status.fault.as_ref().map(Fault::new),
         }
+    }
+}
+
+impl<'a> Callers<'a> {
+    fn new(standing: &'a Standing) -> Option<Self> {
+        let callers = standing.callers.as_ref();
+        let fault = standing.fault.as_ref().map(Fault::new);
+        (callers.is_some() || fault.is_some()).then(|| Self {
+            in_force: callers.map(|callers| callers.list().len()),
+            loaded_at: standing.loaded_at.map(time),
+            fault,
+        })
     }
 }
 

@@ -90,6 +90,8 @@ pub(super) enum Part {
     Certificates,
     /// Writes decisions down.
     DecisionLog,
+    /// Takes up what is saved in the file of callers.
+    Callers,
     /// Takes up what is saved in the connectors' directory.
     Reload,
     /// Answers gateways over gRPC.
@@ -102,6 +104,7 @@ impl fmt::Display for Part {
             Self::Admin => "the admin listener",
             Self::Certificates => "the reload of certificates",
             Self::DecisionLog => "the decision log",
+            Self::Callers => "the reload of callers",
             Self::Reload => "the reload of connectors",
             Self::Server => "the gRPC server",
         })

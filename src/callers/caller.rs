@@ -8,10 +8,19 @@ use crate::policy::Scope;
 /// A gateway, or a fleet of them, that may ask.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    name: Box<str>,
+    name: Arc<str>,
     scope: Scope,
-    may_explain: bool,
+    may: Rights,
     allowance: Option<Arc<Allowance>>,
+}
+
+/// What a caller may ask for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Rights {
+    /// Decisions.
+    pub check: bool,
+    /// How decisions come about.
+    pub explain: bool,
 }
 
 /// By what a caller is known; each of them alone is enough.
@@ -26,18 +35,13 @@ pub struct Ways {
 }
 
 impl Caller {
-    /// A caller of this name that may ask the sets of `scope`; to have answers explained where
-    /// `may_explain`, and so many questions in a second where that is limited.
-    pub fn new(
-        name: impl Into<Box<str>>,
-        scope: Scope,
-        may_explain: bool,
-        calls_per_second: Option<u32>,
-    ) -> Self {
+    /// A caller of this name that may ask the sets of `scope` for what it `may`, and so many
+    /// questions in a second where that is limited.
+    pub fn new(name: &str, scope: Scope, may: Rights, calls_per_second: Option<u32>) -> Self {
         Self {
             name: name.into(),
             scope,
-            may_explain,
+            may,
             allowance: calls_per_second.map(|rate| Arc::new(Allowance::per_second(rate))),
         }
     }
@@ -47,14 +51,19 @@ impl Caller {
         &self.name
     }
 
+    /// The same, for who keeps it longer.
+    pub fn shared_name(&self) -> Arc<str> {
+        Arc::clone(&self.name)
+    }
+
     /// The sets that it may ask.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// Whether it may have answers explained.
-    pub fn may_explain(&self) -> bool {
-        self.may_explain
+    /// What it may ask for.
+    pub fn may(&self) -> Rights {
+        self.may
     }
 
     /// How much it may ask; none where that is not limited.

@@ -11,7 +11,7 @@ use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 
 pub use self::{
     allowance::{Allowance, Spent},
-    caller::{Caller, Ways},
+    caller::{Caller, Rights, Ways},
     token::{SHORTEST_TOKEN, TokenHash, bearer},
 };
 

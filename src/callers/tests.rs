@@ -2,7 +2,7 @@ use super::*;
 use crate::policy::Scope;
 
 fn caller(name: &str, rate: Option<u32>) -> Caller {
-    Caller::new(name, Scope::All, false, rate)
+    Caller::new(name, Scope::All, Rights::default(), rate)
 }
 
 fn ways(names: &[&str], uris: &[&str], tokens: &[&str]) -> Ways {

@@ -17,6 +17,7 @@ use super::{
     sets::Reading,
     settings::{Flags, SettingsError},
 };
+use crate::{config::settings::bounds::Bounds, source::check_callers};
 
 /// What `postern check` is called with.
 #[derive(Args, Debug)]
@@ -52,7 +53,7 @@ impl CheckArgs {
     }
 }
 
-/// The settings, and the connectors that a service would start with.
+/// The settings, and the connectors and callers that a service would start with.
 fn check_all(context: &Context<'_>, report: &mut Report) -> Result<(), Stop> {
     let resolved = match context.resolve(Flags::default()) {
         Ok(resolved) => resolved,
@@ -70,7 +71,11 @@ fn check_all(context: &Context<'_>, report: &mut Report) -> Result<(), Stop> {
     let progress = Progress::begin();
     let told = |done: usize, total: usize| progress.show(done, total);
     let default_set = settings.default_set.as_deref();
-    report.add(Reading::directory(&settings.connectors, default_set, &told));
+    let reading = Reading::directory(&settings.connectors, default_set, &settings.bounds, &told);
+    report.add(reading);
+    if let Some(checked) = check_callers(&settings.callers) {
+        report.add_file(checked.name, checked.text, checked.findings);
+    }
     Ok(())
 }
 
@@ -100,7 +105,12 @@ fn check_paths(paths: &[PathBuf], report: &mut Report) -> Result<(), Stop> {
     let progress = Progress::begin();
     let told = |done: usize, total: usize| progress.show(done, total);
     for directory in &directories {
-        report.add(Reading::directory(directory, None, &told));
+        report.add(Reading::directory(
+            directory,
+            None,
+            &Bounds::default(),
+            &told,
+        ));
     }
     for (directory, names) in files {
         if !directories.iter().any(|known| **known == *directory) {

@@ -100,7 +100,9 @@ fn inbound(args: InboundArgs, context: &Context<'_>) -> Result<Exit, Stop> {
     };
     let answer = match &asking.server {
         Some(server) => remote::explain_inbound(server, question),
-        None => answer::explain_inbound(&snapshot(context)?, &question).map_err(Refused::from),
+        None => {
+            answer::explain_inbound(&snapshot(context)?, None, &question).map_err(Refused::from)
+        }
     };
     let answer = answered(answer, asking.format, context)?;
     let json = || json::to_json("postern.v1.ExplainInboundResponse", &answer);
@@ -119,7 +121,9 @@ fn outbound(args: OutboundArgs, context: &Context<'_>) -> Result<Exit, Stop> {
     };
     let answer = match &asking.server {
         Some(server) => remote::explain_outbound(server, question),
-        None => answer::explain_outbound(&snapshot(context)?, &question).map_err(Refused::from),
+        None => {
+            answer::explain_outbound(&snapshot(context)?, None, &question).map_err(Refused::from)
+        }
     };
     let answer = answered(answer, asking.format, context)?;
     let json = || json::to_json("postern.v1.ExplainOutboundResponse", &answer);

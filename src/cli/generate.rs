@@ -10,7 +10,7 @@ use super::{
     exit::{Exit, Stop},
 };
 use crate::{
-    config::{raw, settings},
+    config::{callers, raw, settings},
     rpc::journal,
 };
 
@@ -44,6 +44,8 @@ pub(crate) struct SchemaArgs {
 /// A kind of file with a schema.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
+    /// The callers
+    Callers,
     /// A connector set
     Connectors,
     /// A line of the decision log
@@ -94,6 +96,7 @@ impl SchemaArgs {
     /// Prints the schema.
     pub(crate) fn run(self, context: &Context<'_>) -> Exit {
         let schema = match self.file {
+            Kind::Callers => callers::schema().to_value(),
             Kind::Connectors => raw::schema().to_value(),
             Kind::DecisionLog => journal::schema(),
             Kind::Settings => settings::schema().to_value(),
@@ -120,6 +123,7 @@ Exit codes: 0 printed or written, 2 wrong call, or the pages cannot be written."
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
+  postern schema callers > callers.schema.json
   postern schema connectors > connectors.schema.json
   postern schema settings > settings.schema.json
   postern schema decision-log > decision-log.schema.json

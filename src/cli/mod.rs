@@ -18,6 +18,7 @@ mod sets;
 mod settings;
 mod table;
 mod test;
+mod token;
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
@@ -108,6 +109,8 @@ enum Verb {
     Test(test::TestArgs),
     /// Read the decision log: sum it up, show one decision, wait for a partner's test mail
     Log(log::LogArgs),
+    /// Make a token for a caller, and what is written of it
+    Token(token::TokenArgs),
     /// Print a completion script for a shell
     Completions(generate::CompletionsArgs),
     /// Print or write the manual pages
@@ -135,6 +138,7 @@ impl Verb {
             Self::Explain(args) => args.run(context),
             Self::Test(args) => args.run(context),
             Self::Log(args) => args.run(context),
+            Self::Token(args) => args.run(context),
             Self::Completions(args) => Ok(args.run(context)),
             Self::Man(args) => args.run(context),
             Self::Schema(args) => Ok(args.run(context)),
@@ -185,6 +189,7 @@ impl Context<'_> {
         let reading = Reading::directory(
             &settings.connectors,
             settings.default_set.as_deref(),
+            &settings.bounds,
             &|done, total| {
                 progress.show(done, total);
             },

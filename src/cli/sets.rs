@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    config::{finding::Finding, render},
+    config::{finding::Finding, render, settings::bounds::Bounds},
     live::Snapshot,
     policy::{Catalog, ConnectorSet, Entry},
     source::{self, Content, Directory, File, Loaded, Progress},
@@ -36,10 +36,11 @@ pub(crate) struct Read {
 }
 
 impl Reading {
-    /// Reads the connectors' directory `path`, with `default_set` of the settings.
+    /// Reads the connectors' directory `path`, with `default_set` and `bounds` of the settings.
     pub(crate) fn directory(
         path: &Path,
         default_set: Option<&str>,
+        bounds: &Bounds,
         progress: Progress<'_>,
     ) -> Self {
         let directory = Directory::new(path);
@@ -53,7 +54,7 @@ impl Reading {
                 };
             }
         };
-        let mut loaded = source::load_all(files, progress);
+        let mut loaded = source::load_all(files, bounds, progress);
         source::judge_overlaps(&mut loaded);
         let about = source::judge_whole(&directory, &loaded, default_set);
         let place = path.display().to_string();
@@ -108,7 +109,7 @@ impl Reading {
         if beside {
             wanted.extend(files.into_values());
         }
-        let mut loaded = source::load_all(wanted, progress);
+        let mut loaded = source::load_all(wanted, &Bounds::default(), progress);
         source::judge_overlaps(&mut loaded);
         loaded.retain(|file| names.contains(&file.file));
         Ok(Self {
@@ -130,7 +131,7 @@ impl Reading {
                 digest: [0; 32],
             },
         });
-        let mut loaded = source::load_all(files.collect(), &|_, _| {});
+        let mut loaded = source::load_all(files.collect(), &Bounds::default(), &|_, _| {});
         source::judge_overlaps(&mut loaded);
         Self {
             files: loaded
@@ -248,7 +249,8 @@ mod tests {
             ),
         ] {
             let place = directory(files);
-            let reading = Reading::directory(place.path(), default_set, &|_, _| {});
+            let reading =
+                Reading::directory(place.path(), default_set, &Bounds::default(), &|_, _| {});
             let settings = Settings {
                 connectors: place.path().into(),
                 default_set: default_set.map(str::to_owned),

@@ -232,6 +232,7 @@ fn read(file: &Path) -> Result<Settings, SettingsError> {
     })?;
     if let Some(directory) = file.parent() {
         settings.connectors = directory.join(&settings.connectors);
+        settings.callers.relative_to(directory);
         if let Some(log) = &mut settings.decision_log {
             log.relative_to(directory);
         }

@@ -3,6 +3,7 @@
 //! Pure: who has the text calls [`load_str`]; nothing else makes a [`ConnectorSet`] (I4), so that
 //! what serves, reloads, checks, explains and tests can never disagree.
 
+pub mod callers;
 mod check;
 mod end;
 pub mod finding;

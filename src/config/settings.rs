@@ -1,5 +1,7 @@
 //! The settings of the process: read once at start, changed by a restart.
 
+pub mod bounds;
+pub mod callers;
 pub mod decision_log;
 mod server;
 pub mod share;
@@ -15,6 +17,8 @@ use schemars::Schema;
 
 pub use self::server::{ClientCa, Tls};
 use self::{
+    bounds::{Bounds, RawSetBounds},
+    callers::{CallerSettings, RawCallerSettings},
     decision_log::{DecisionLog, RawDecisionLog},
     server::{RawServer, exposed},
 };
@@ -26,6 +30,7 @@ use super::{
     value::Texts,
     words::shown,
 };
+use crate::callers::TokenHash;
 
 /// What the process listens on, reads and waits for.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -49,6 +54,12 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// How long calls in flight may take after that before they are cut.
     pub drain_deadline: Duration,
+    /// The hashes of the tokens that operators need for all but probes; none: nobody needs one.
+    pub admin_tokens: Vec<TokenHash>,
+    /// Who may ask.
+    pub callers: CallerSettings,
+    /// Which domains the sets may accept.
+    pub bounds: Bounds,
     /// How decisions are written down; none where they are not.
     pub decision_log: Option<DecisionLog>,
 }
@@ -95,6 +106,9 @@ impl Default for Settings {
             default_set: None,
             drain_delay: Duration::from_secs(5),
             drain_deadline: Duration::from_secs(20),
+            admin_tokens: Vec::new(),
+            callers: CallerSettings::default(),
+            bounds: Bounds::default(),
             decision_log: None,
         }
     }
@@ -153,6 +167,11 @@ table! {
         admin: Option<At<RawAdmin>> = "admin";
         /// Where the connector sets are.
         connectors: Option<At<RawConnectors>> = "connectors";
+        /// Where it stands who may ask what.
+        callers: Option<At<RawCallerSettings>> = "callers";
+        /// Bounds of connector sets, which their own files cannot widen.
+        #[schemars(default)]
+        sets: Vec<At<RawSetBounds>> = "sets";
         /// How the process ends.
         shutdown: Option<At<RawShutdown>> = "shutdown";
         /// Every decision as one line of JSON. Without this table none is written down.
@@ -166,6 +185,13 @@ table! {
         /// The address and port to listen on.
         #[schemars(extend("default" = "127.0.0.1:9464"))]
         listen: Option<At<String>> = "listen" => "listen = \"127.0.0.1:9464\"";
+        /// The SHA-256 of the tokens of which one is needed for all but /livez and /readyz.
+        #[schemars(extend(
+            "minItems" = 1,
+            "items" = {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"},
+        ))]
+        token_sha256: Option<At<Vec<At<String>>>> = "token_sha256"
+            => "token_sha256 = [\"<64 hex digits>\"]";
     }
 }
 
@@ -225,8 +251,16 @@ fn check(raw: &RawSettings, findings: &mut Findings) -> Settings {
             &mut settings.connectors,
             directory(connectors.value.directory.as_ref(), findings),
         );
-        settings.default_set = set_name(connectors.value.default_set.as_ref(), findings);
+        let default_set = connectors.value.default_set.as_ref();
+        settings.default_set = default_set.and_then(|name| name_of_set(name, findings));
     }
+    if let Some(admin) = &raw.admin {
+        settings.admin_tokens = callers::tokens(admin.value.token_sha256.as_ref(), findings);
+    }
+    if let Some(callers) = &raw.callers {
+        settings.callers = callers::check(&callers.value, findings);
+    }
+    settings.bounds = bounds::check(&raw.sets, findings);
     if let Some(shutdown) = &raw.shutdown {
         set(
             &mut settings.drain_delay,
@@ -290,8 +324,9 @@ fn directory(raw: Option<&At<String>>, findings: &mut Findings) -> Option<PathBu
     Some(PathBuf::from(value))
 }
 
-fn set_name(raw: Option<&At<String>>, findings: &mut Findings) -> Option<String> {
-    let At { value, span } = raw?;
+/// The name of a set that is written, or a finding that says what to write.
+pub(super) fn name_of_set(raw: &At<String>, findings: &mut Findings) -> Option<String> {
+    let At { value, span } = raw;
     if is_set_name(value) {
         return Some(value.clone());
     }

@@ -1,11 +1,13 @@
 //! The current state: what the service answers from right now, and how it came to it.
 
+mod access;
 mod tls;
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use arc_swap::ArcSwap;
 
+pub use self::access::{Access, Standing};
 pub use self::tls::TlsStatus;
 use crate::policy::Catalog;
 

@@ -15,7 +15,7 @@ use crate::{
     live::Snapshot,
     mail::Domain,
     policy::{
-        self, Catalog, Chosen, Decision, InboundFacts, NotFound, Reason,
+        self, Catalog, Chosen, Decision, InboundFacts, NotFound, Reason, Scope, Scoped,
         explain::{Chain, Considered, Explanation},
     },
 };
@@ -25,7 +25,7 @@ pub fn inbound(
     snapshot: &Snapshot,
     request: &pb::CheckInboundRequest,
 ) -> Result<pb::CheckInboundResponse, Failure> {
-    decide_inbound(snapshot, &request.into(), |decision, chosen| {
+    decide_inbound(snapshot, None, &request.into(), |decision, chosen| {
         reply::inbound(decision, chosen.map(Into::into))
     })
 }
@@ -35,20 +35,21 @@ pub fn outbound(
     snapshot: &Snapshot,
     request: &pb::CheckOutboundRequest,
 ) -> Result<pb::CheckOutboundResponse, Failure> {
-    decide_outbound(snapshot, &request.into(), |decision, chosen| {
+    decide_outbound(snapshot, None, &request.into(), |decision, chosen| {
         reply::outbound(decision, chosen.map(Into::into))
     })
 }
 
 /// Decides a question about a sending server; `say` makes the answer of the decision, and of the
-/// set that gave it.
+/// set that gave it. Only what is in `scope` is chosen from, where there is one.
 pub(super) fn decide_inbound<T>(
     snapshot: &Snapshot,
+    scope: Option<&Scope>,
     question: &Inbound<'_>,
     say: impl FnOnce(Decision<'_>, Option<Chosen<'_>>) -> T,
 ) -> Result<T, Failure> {
     let understood = facts::inbound(question).map_err(Failure::bad_fields)?;
-    let choice = Choice::named(&snapshot.catalog, question.connector_set)?;
+    let choice = Choice::named(&snapshot.catalog, scope, question.connector_set)?;
     let (chosen, decision) = match &understood {
         Understood::Malformed(malformed) => malformed_address(choice, malformed),
         Understood::Facts(facts) if choice.needs_recipient(facts) => ask_with_recipient(choice),
@@ -66,11 +67,12 @@ pub(super) fn decide_inbound<T>(
 /// As [`decide_inbound`], for a question about a next hop.
 pub(super) fn decide_outbound<T>(
     snapshot: &Snapshot,
+    scope: Option<&Scope>,
     question: &Outbound<'_>,
     say: impl FnOnce(Decision<'_>, Option<Chosen<'_>>) -> T,
 ) -> Result<T, Failure> {
     let understood = facts::outbound(question).map_err(Failure::bad_fields)?;
-    let choice = Choice::named(&snapshot.catalog, question.connector_set)?;
+    let choice = Choice::named(&snapshot.catalog, scope, question.connector_set)?;
     let (chosen, decision) = match &understood {
         Understood::Malformed(malformed) => malformed_address(choice, malformed),
         Understood::Facts(sending) => {
@@ -84,16 +86,18 @@ pub(super) fn decide_outbound<T>(
     Ok(say(decision, chosen))
 }
 
-/// Explains the answer to a question about a sending server.
+/// Explains the answer to a question about a sending server, to who may ask what is in `scope`,
+/// where there is one.
 pub fn explain_inbound(
     snapshot: &Snapshot,
+    scope: Option<&Scope>,
     request: &pb::ExplainInboundRequest,
 ) -> Result<pb::ExplainInboundResponse, Failure> {
     let none = pb::CheckInboundRequest::default();
     let question = request.facts.as_ref().unwrap_or(&none);
     let understood =
         facts::inbound(&question.into()).map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
-    let choice = Choice::named(&snapshot.catalog, &question.connector_set)?;
+    let choice = Choice::named(&snapshot.catalog, scope, &question.connector_set)?;
     let (chosen, explanation) = match &understood {
         Understood::Malformed(malformed) => bare(
             malformed_address(choice, malformed),
@@ -130,16 +134,17 @@ pub fn explain_inbound(
     })
 }
 
-/// Explains the answer to a question about a next hop.
+/// As [`explain_inbound`], for a question about a next hop.
 pub fn explain_outbound(
     snapshot: &Snapshot,
+    scope: Option<&Scope>,
     request: &pb::ExplainOutboundRequest,
 ) -> Result<pb::ExplainOutboundResponse, Failure> {
     let none = pb::CheckOutboundRequest::default();
     let question = request.facts.as_ref().unwrap_or(&none);
     let understood = facts::outbound(&question.into())
         .map_err(|bad| Failure::bad_fields(bad).within("facts"))?;
-    let choice = Choice::named(&snapshot.catalog, &question.connector_set)?;
+    let choice = Choice::named(&snapshot.catalog, scope, &question.connector_set)?;
     let (chosen, explanation) = match &understood {
         Understood::Malformed(malformed) => bare(
             malformed_address(choice, malformed),
@@ -174,41 +179,45 @@ pub fn explain_outbound(
 
 /// Which set answers, as far as the call itself says.
 #[derive(Clone, Copy)]
-enum Choice<'a> {
-    Named(Chosen<'a>),
-    Unnamed(&'a Catalog),
+struct Choice<'a> {
+    named: Option<Chosen<'a>>,
+    sets: Scoped<'a>,
+    failure: fn(NotFound) -> Failure,
 }
 
 impl<'a> Choice<'a> {
-    /// The set `name` of a call, which must be there; or, where it is empty, none yet.
-    fn named(catalog: &'a Catalog, name: &str) -> Result<Self, Failure> {
-        if name.is_empty() {
-            return Ok(Self::Unnamed(catalog));
-        }
-        catalog
-            .named(name)
-            .map(Self::Named)
-            .map_err(Failure::not_found)
+    /// Among what is in `scope` of `catalog`, the set `name` of a call, which must be there; or,
+    /// where it is empty, none yet.
+    fn named(catalog: &'a Catalog, scope: Option<&'a Scope>, name: &str) -> Result<Self, Failure> {
+        let failure = match scope {
+            None => Failure::not_found,
+            Some(_) => Failure::set_denied,
+        };
+        let sets = Scoped::new(catalog, scope.unwrap_or(&Scope::All));
+        let named = if name.is_empty() {
+            None
+        } else {
+            Some(sets.named(name).map_err(failure)?)
+        };
+        Ok(Self {
+            named,
+            sets,
+            failure,
+        })
     }
 
     /// The set that answers: the one named, else the one that accepts `domain`, else the default.
     fn by(self, domain: Option<&Domain>) -> Result<Chosen<'a>, Failure> {
-        self.find(domain).map_err(Failure::not_found)
+        self.find(domain).map_err(self.failure)
     }
 
     fn find(self, domain: Option<&Domain>) -> Result<Chosen<'a>, NotFound> {
-        match self {
-            Self::Named(chosen) => Ok(chosen),
-            Self::Unnamed(catalog) => catalog.choose(domain),
-        }
+        self.named.map_or_else(|| self.sets.choose(domain), Ok)
     }
 
     /// True where only a recipient can tell which of several sets answers.
     fn needs_recipient(self, facts: &InboundFacts<'_>) -> bool {
-        match self {
-            Self::Named(_) => false,
-            Self::Unnamed(catalog) => facts.rcpt_to.is_none() && catalog.serving() > 1,
-        }
+        self.named.is_none() && facts.rcpt_to.is_none() && self.sets.has_several()
     }
 }
 

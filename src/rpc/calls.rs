@@ -73,9 +73,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let call = unary(request.uri().path()).map(|rpc| self.metrics.call(rpc));
+        let mut call = unary(request.uri().path()).map(|rpc| self.metrics.call(rpc));
         match self.admit(&request) {
-            Ok(asking) => drop(request.extensions_mut().insert(asking)),
+            Ok(asking) => {
+                if let (Some(call), Some(caller)) = (&mut call, &asking.caller) {
+                    call.by(caller.shared_name());
+                }
+                request.extensions_mut().insert(asking);
+            }
             Err(failure) => {
                 if let Some(call) = call {
                     call.finish(code_name(failure.code()));

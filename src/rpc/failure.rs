@@ -7,7 +7,7 @@ use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{facts::BadField, pb};
-use crate::policy::NotFound;
+use crate::{policy::NotFound, telemetry::Unauthenticated};
 
 /// Why a question has no answer. `docs/errors.md` says what a gateway does about each.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,6 +47,64 @@ impl Failure {
             }
         };
         Self::new(Code::NotFound, "CONNECTOR_SET_NOT_FOUND", message)
+    }
+
+    /// No connector set that the caller may ask answers. What there is beside those is nothing to
+    /// it, so that the same is said where there is nothing.
+    pub(super) fn set_denied(why: NotFound) -> Self {
+        let message = match why {
+            NotFound::Named => {
+                "this caller may ask no connector set of this name: compare `connector_set` with \
+                 `sets` of the caller in the file of callers"
+            }
+            NotFound::Unnamed => {
+                "no connector set that this caller may ask answers for this domain: name one in \
+                 `connector_set`"
+            }
+        };
+        Self::new(Code::PermissionDenied, "CONNECTOR_SET_DENIED", message)
+    }
+
+    /// It is not known who asks. Nothing here tells what there is to be known.
+    pub(super) fn unauthenticated(why: Unauthenticated) -> Self {
+        let (reason, message) = match why {
+            Unauthenticated::Contradiction => (
+                "CALLER_AMBIGUOUS",
+                "certificate and token are not of one caller: send one of the two",
+            ),
+            Unauthenticated::Plaintext => (
+                "TOKEN_IN_PLAINTEXT",
+                "a token that others can read on the way is not taken: use TLS, and a new token",
+            ),
+            Unauthenticated::Malformed | Unauthenticated::Missing | Unauthenticated::Unknown => (
+                "CALLER_UNKNOWN",
+                "it is not known who asks: present a client certificate, or one header \
+                 `authorization: Bearer` with a token, that the file of callers lists",
+            ),
+        };
+        Self::new(Code::Unauthenticated, reason, message)
+    }
+
+    /// The caller may not make calls of this kind.
+    pub(super) fn right_missing() -> Self {
+        let message = "this caller may not make this call: see `may` of the caller in the file of \
+                       callers";
+        Self::new(Code::PermissionDenied, "RIGHT_MISSING", message)
+    }
+
+    /// Explanations are not for everybody who can reach the port.
+    pub(super) fn explanation_local() -> Self {
+        let message = "where there are no callers, explanations are for this machine alone: ask \
+                       over loopback or a unix socket, or list a caller that may explain in the \
+                       file of callers";
+        Self::new(Code::PermissionDenied, "EXPLANATION_LOCAL", message)
+    }
+
+    /// The caller asks more than it may; again after `wait`.
+    pub(super) fn caller_limit(wait: Duration) -> Self {
+        let message = "this caller has asked all that it may for now: see `calls_per_second` of the \
+                       caller in the file of callers";
+        Self::new(Code::ResourceExhausted, "CALLER_LIMIT", message).again_in(wait)
     }
 
     /// A message of a stream asks nothing.
@@ -170,6 +228,7 @@ impl From<Failure> for Status {
         }
         let mut metadata = MetadataMap::new();
         if let Some(wait) = failure.pushback {
+            details.set_retry_info(Some(wait));
             // Why rounded up: what is asked a moment too soon is refused again.
             let milliseconds = wait.as_nanos().div_ceil(1_000_000);
             metadata.insert(
@@ -302,7 +361,11 @@ mod tests {
             Failure::draining(),
             Failure::internal(),
             Failure::deadline_exceeded(),
-            Failure::draining().again_in(Duration::from_millis(7)),
+            Failure::caller_limit(Duration::from_millis(7)),
+            Failure::set_denied(NotFound::Named),
+            Failure::unauthenticated(Unauthenticated::Unknown),
+            Failure::right_missing(),
+            Failure::explanation_local(),
         ] {
             let status = Status::from(failure.clone());
             assert_eq!(Failure::from(&status), failure);
@@ -315,7 +378,7 @@ mod tests {
             assert_eq!(message.message, failure.message());
             assert_eq!(
                 message.details.len(),
-                if failure.fields().is_empty() { 1 } else { 2 }
+                1 + usize::from(!failure.fields().is_empty() || failure.pushback.is_some())
             );
         }
     }

@@ -1,16 +1,46 @@
 //! What every call passes before its message is looked at, whichever way it is answered.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Instant,
+};
 
 use hyper::HeaderMap;
 use tonic::Request;
 
-use super::{failure::Failure, peer::Peer};
-use crate::callers::Caller;
+use super::{
+    decisions::{CHECK_INBOUND, CHECK_OUTBOUND, CHECK_STREAM},
+    failure::{Failure, code_name},
+    known,
+    peer::{Origin, Peer},
+};
+use crate::{
+    callers::{Caller, TokenHash},
+    live::{Access, Standing},
+    policy::Scope,
+    telemetry::{Metrics, Unauthenticated},
+};
+
+/// Who is let in.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// The callers.
+    pub access: Arc<Access>,
+    /// Whether only callers may ask about health, where there are any.
+    pub health_for_callers: bool,
+}
 
 /// Lets calls in.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Gate {}
+#[derive(Clone, Debug)]
+pub(super) struct Gate {
+    admission: Admission,
+    metrics: Metrics,
+    clock: Clock,
+    warned: Arc<Seldom>,
+}
 
 /// A call that was let in; dropped when it has been answered.
 #[derive(Clone, Debug)]
@@ -19,25 +49,243 @@ pub(super) struct Asking {
     pub(super) peer: Arc<Peer>,
     /// As whom it is known; none where no callers are configured.
     pub(super) caller: Option<Arc<Caller>>,
+    /// By which callers.
+    version: u64,
+    /// With which token; of streams alone, which are looked at again.
+    token: Option<TokenHash>,
 }
 
 impl Asking {
+    /// A call of `peer` where everybody may ask.
+    #[cfg(test)]
+    pub(super) fn anybody(peer: Peer) -> Self {
+        Self {
+            peer: Arc::new(peer),
+            caller: None,
+            version: 0,
+            token: None,
+        }
+    }
+
     /// The name of who asks, in metrics, logs and traces.
     pub(super) fn caller_name(&self) -> Option<&str> {
         self.caller.as_deref().map(Caller::name)
     }
+
+    /// The sets that it may ask; none where there are no callers, and so no bounds.
+    pub(super) fn scope(&self) -> Option<&Scope> {
+        self.caller.as_deref().map(Caller::scope)
+    }
 }
 
 impl Gate {
+    /// Lets in by `admission`, and counts in `metrics` who is not.
+    pub(super) fn new(admission: Admission, metrics: Metrics) -> Self {
+        Self {
+            admission,
+            metrics,
+            clock: Clock::default(),
+            warned: Arc::default(),
+        }
+    }
+
     /// Lets the call of `path` in that `peer` begins with `headers`, or says why not.
     pub(super) fn admit(
         &self,
-        _path: &str,
+        path: &str,
         peer: &Arc<Peer>,
-        _headers: &HeaderMap,
+        headers: &HeaderMap,
     ) -> Result<Asking, Failure> {
-        let peer = Arc::clone(peer);
-        Ok(Asking { peer, caller: None })
+        self.admission.access.with(|standing| {
+            let Some(callers) = &standing.callers else {
+                return open(path, peer, headers, standing);
+            };
+            let kind = Kind::of(path);
+            let asking = |caller, token| Asking {
+                peer: Arc::clone(peer),
+                caller,
+                version: standing.version,
+                token,
+            };
+            if kind == Kind::Health && !self.admission.health_for_callers {
+                return Ok(asking(None, None));
+            }
+            let caller = peer.known.caller(standing, callers, peer, headers);
+            let caller = caller.map_err(|why| self.refuse(peer, why))?;
+            let token = match kind {
+                Kind::Stream => known::token(peer, headers).ok().flatten(),
+                _ => None,
+            };
+            let asking = asking(Some(caller), token);
+            self.permit(kind, &asking)
+                .inspect_err(|failure| self.answered(&asking, code_name(failure.code())))?;
+            Ok(asking)
+        })
+    }
+
+    /// Looks again at a call that goes on, where the callers have changed since it was let in: it
+    /// may not be let in any more.
+    pub(super) fn still(&self, asking: &mut Asking) -> Result<(), Failure> {
+        self.admission.access.with(|standing| {
+            if standing.version == asking.version {
+                return Ok(());
+            }
+            let Some(callers) = &standing.callers else {
+                return Ok(());
+            };
+            let caller = known::identify(callers, &asking.peer, asking.token.as_ref());
+            let caller = caller.map_err(|why| self.refuse(&asking.peer, why))?;
+            asking.caller = Some(caller);
+            asking.version = standing.version;
+            self.permit(Kind::Stream, asking)
+        })
+    }
+
+    /// Takes one question from what the caller may ask in a second.
+    pub(super) fn spend(&self, asking: &Asking) -> Result<(), Failure> {
+        let allowance = asking.caller.as_deref().and_then(Caller::allowance);
+        allowance.map_or(Ok(()), |allowance| {
+            let taken = allowance.take(self.clock.now());
+            taken.map_err(|spent| Failure::caller_limit(spent.again_in))
+        })
+    }
+
+    /// Counts a question that was answered with this gRPC status code, by who asked.
+    pub(super) fn answered(&self, asking: &Asking, code: &'static str) {
+        if let Some(caller) = asking.caller_name() {
+            self.metrics.asked(caller, code);
+        }
+    }
+
+    /// Whether a known caller may make a call of this kind, now.
+    fn permit(&self, kind: Kind, asking: &Asking) -> Result<(), Failure> {
+        let Some(caller) = asking.caller.as_deref() else {
+            return Ok(());
+        };
+        match kind {
+            Kind::Check | Kind::Stream if !caller.may().check => Err(Failure::right_missing()),
+            Kind::Explain if !caller.may().explain => Err(Failure::right_missing()),
+            Kind::Check | Kind::Explain => self.spend(asking),
+            // Each question of a stream counts, not the stream.
+            Kind::Stream | Kind::Health | Kind::Other => Ok(()),
+        }
+    }
+
+    /// What who is not known is told; the log hears of it once in a second.
+    fn refuse(&self, peer: &Peer, why: Unauthenticated) -> Failure {
+        self.metrics.unauthenticated(why);
+        if let Some(unsaid) = self.warned.next(self.clock.now()) {
+            let address = match peer.origin {
+                Origin::Network(address) => address.map(|address| address.to_string()),
+                Origin::Unix => Some("unix".to_owned()),
+            };
+            tracing::warn!(
+                peer = address,
+                cause = why.as_str(),
+                more_before = (unsaid > 0).then_some(unsaid),
+                "a call was refused: it is not known who asks"
+            );
+        }
+        Failure::unauthenticated(why)
+    }
+}
+
+#[cfg(test)]
+impl Default for Gate {
+    fn default() -> Self {
+        let admission = Admission {
+            access: Arc::default(),
+            health_for_callers: false,
+        };
+        Self::new(admission, Metrics::new())
+    }
+}
+
+/// Lets in where everybody may ask: for explanations, everybody on this machine.
+fn open(
+    path: &str,
+    peer: &Arc<Peer>,
+    headers: &HeaderMap,
+    standing: &Standing,
+) -> Result<Asking, Failure> {
+    if !peer.is_local() && Kind::of(path) == Kind::Explain {
+        return Err(Failure::explanation_local());
+    }
+    // Why: where callers come while a stream is open, it may go on by the token that it began with.
+    let token = match path {
+        CHECK_STREAM => known::token(peer, headers).ok().flatten(),
+        _ => None,
+    };
+    Ok(Asking {
+        peer: Arc::clone(peer),
+        caller: None,
+        version: standing.version,
+        token,
+    })
+}
+
+/// What a call is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    Check,
+    Explain,
+    Health,
+    Other,
+    Stream,
+}
+
+impl Kind {
+    fn of(path: &str) -> Self {
+        match path {
+            CHECK_INBOUND | CHECK_OUTBOUND => Self::Check,
+            CHECK_STREAM => Self::Stream,
+            _ if path.starts_with(EXPLANATIONS) => Self::Explain,
+            _ if path.starts_with(HEALTH) => Self::Health,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Time as a number, from a moment that is the same for all clones.
+#[derive(Clone, Copy, Debug)]
+struct Clock(Instant);
+
+impl Clock {
+    /// In nanoseconds.
+    fn now(self) -> u64 {
+        u64::try_from(self.0.elapsed().as_nanos()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+/// Lets something be said once in a second, and counts how often it was not.
+#[derive(Debug, Default)]
+struct Seldom {
+    /// From when on it may be said again, in nanoseconds.
+    again: AtomicU64,
+    unsaid: AtomicU64,
+}
+
+impl Seldom {
+    /// How often it was not said since it last was; none where it is not to be said now.
+    fn next(&self, now: u64) -> Option<u64> {
+        let again = self.again.load(Relaxed);
+        let later = now.saturating_add(SECOND);
+        let mine = now >= again
+            && self
+                .again
+                .compare_exchange(again, later, Relaxed, Relaxed)
+                .is_ok();
+        if mine {
+            return Some(self.unsaid.swap(0, Relaxed));
+        }
+        self.unsaid.fetch_add(1, Relaxed);
+        None
     }
 }
 
@@ -45,4 +293,23 @@ impl Gate {
 pub(super) fn asking<T>(request: &Request<T>) -> Result<&Asking, Failure> {
     // Why internal: what has not passed the gate cannot come here.
     request.extensions().get().ok_or_else(Failure::internal)
+}
+
+const EXPLANATIONS: &str = "/postern.v1.PolicyExplanationService/";
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const SECOND: u64 = 1_000_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_seldom_said_is_counted() {
+        let seldom = Seldom::default();
+        assert_eq!(seldom.next(0), Some(0));
+        assert_eq!(seldom.next(1), None);
+        assert_eq!(seldom.next(SECOND - 1), None);
+        assert_eq!(seldom.next(SECOND), Some(2));
+        assert_eq!(seldom.next(3 * SECOND), Some(0));
+    }
 }

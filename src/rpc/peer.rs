@@ -2,8 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::known::Known;
+
 /// The other end of a connection, for as long as it lives.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Debug)]
 pub struct Peer {
     /// Where it connects from.
     pub origin: Origin,
@@ -11,6 +13,8 @@ pub struct Peer {
     pub encrypted: bool,
     /// The certificate that it proved to be its own, and that an authority of ours vouches for.
     pub certificate: Option<PeerCertificate>,
+    /// As whom its last call was known.
+    pub(super) known: Known,
 }
 
 /// Where a connection comes from.
@@ -40,6 +44,7 @@ impl Peer {
             origin,
             encrypted: false,
             certificate: None,
+            known: Known::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use tower::Layer;
 use super::{
     calls::Calls,
     decisions::Decisions,
-    gate::Gate,
+    gate::{Admission, Gate},
     journal::Journal,
     pb::{self, policy_explanation_service_server::PolicyExplanationServiceServer},
     service::Policy,
@@ -18,20 +18,22 @@ use super::{
 };
 use crate::{live::Live, telemetry::Metrics};
 
-/// What a server answers, from `live`, and what keeps its health as `stages` say. Decisions are left
-/// in `journal`.
+/// What a server answers, from `live` to whom `admission` lets in, and what keeps its health as
+/// `stages` say. Decisions are left in `journal`.
 pub async fn services(
     live: Arc<Live>,
+    admission: Admission,
     metrics: Metrics,
     journal: Option<Journal>,
     stages: &Stages,
 ) -> Result<(Services, Health), ServicesError> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let policy = Policy::new(live, metrics.clone(), stages.drain.clone()).journalled(journal);
+    let gate = Gate::new(admission, metrics.clone());
+    let policy =
+        Policy::new(live, gate.clone(), metrics.clone(), stages.drain.clone()).journalled(journal);
     let mut routes = routes(policy.clone())?;
     routes.add_service(health);
     report(&reporter, ServingStatus::Serving).await;
-    let gate = Gate::default();
     let all = Calls::new(gate.clone(), metrics).layer(routes.routes().prepare());
     let stages = stages.clone();
     Ok((

@@ -13,8 +13,8 @@ use tonic::{Request, Response, Status};
 
 use super::{
     answer,
-    failure::Failure,
-    gate::Asking,
+    failure::{Failure, code_name},
+    gate::{Asking, Gate, asking},
     journal::{Decided, Direction, Journal},
     pb::{
         self, check_stream_response::Answer,
@@ -37,16 +37,23 @@ pub(super) type Check = fn(&Policy, &Asking, &[u8]) -> Result<Bytes, Failure>;
 #[derive(Clone, Debug)]
 pub(super) struct Policy {
     live: Arc<Live>,
+    gate: Gate,
     metrics: Metrics,
     drain: CancellationToken,
     journal: Option<Journal>,
 }
 
 impl Policy {
-    /// Answers from `live`; its streams end when `drain` is cancelled.
-    pub(super) fn new(live: Arc<Live>, metrics: Metrics, drain: CancellationToken) -> Self {
+    /// Answers from `live` whom `gate` lets in; its streams end when `drain` is cancelled.
+    pub(super) fn new(
+        live: Arc<Live>,
+        gate: Gate,
+        metrics: Metrics,
+        drain: CancellationToken,
+    ) -> Self {
         Self {
             live,
+            gate,
             metrics,
             drain,
             journal: None,
@@ -104,7 +111,8 @@ impl Policy {
 
     fn in_stream(&self, asking: &Asking, message: &[u8], asked: &InStream<'_>) -> Bytes {
         let (rpc, id) = (Rpc::CheckStream, asked.id);
-        let answer = match &asked.question {
+        let spent = self.gate.spend(asking);
+        let answer = spent.and_then(|()| match &asked.question {
             Some(Either::Inbound(question)) => {
                 self.inbound(rpc, asking, message, question, |decision, chosen| {
                     Numbered(id, wire::INBOUND, wire::Inbound(decision, chosen)).octets()
@@ -116,7 +124,11 @@ impl Policy {
                 })
             }
             None => Err(Failure::question_missing()),
-        };
+        });
+        let code = answer
+            .as_ref()
+            .map_or_else(|failure| code_name(failure.code()), |_| "OK");
+        self.gate.answered(asking, code);
         answer.unwrap_or_else(|failure| {
             let answer = Some(Answer::Failure(failure.into_message()));
             pb::CheckStreamResponse { id, answer }
@@ -135,7 +147,7 @@ impl Policy {
     ) -> Result<Bytes, Failure> {
         let started = Instant::now();
         self.answer(rpc, |snapshot| {
-            answer::decide_inbound(snapshot, question, |decision, chosen| {
+            answer::decide_inbound(snapshot, asking.scope(), question, |decision, chosen| {
                 let set = chosen.map(|chosen| &*chosen.entry.set);
                 let took = started.elapsed();
                 self.metrics
@@ -170,7 +182,7 @@ impl Policy {
     ) -> Result<Bytes, Failure> {
         let started = Instant::now();
         self.answer(rpc, |snapshot| {
-            answer::decide_outbound(snapshot, question, |decision, chosen| {
+            answer::decide_outbound(snapshot, asking.scope(), question, |decision, chosen| {
                 let set = chosen.map(|chosen| &*chosen.entry.set);
                 let took = started.elapsed();
                 self.metrics
@@ -193,6 +205,11 @@ impl Policy {
                 answer
             })
         })
+    }
+
+    /// Looks again at a call that goes on, where the callers have changed since it was let in.
+    pub(super) fn still(&self, asking: &mut Asking) -> Result<(), Failure> {
+        self.gate.still(asking)
     }
 
     /// Counts a call that was answered with this gRPC status code.
@@ -233,7 +250,10 @@ impl PolicyExplanationService for Policy {
         &self,
         request: Request<pb::ExplainInboundRequest>,
     ) -> Result<Response<pb::ExplainInboundResponse>, Status> {
-        let explain = |snapshot: &Snapshot| answer::explain_inbound(snapshot, request.get_ref());
+        let asking = asking(&request)?;
+        let explain = |snapshot: &Snapshot| {
+            answer::explain_inbound(snapshot, asking.scope(), request.get_ref())
+        };
         Ok(self
             .answer(Rpc::ExplainInbound, explain)
             .map(Response::new)?)
@@ -243,7 +263,10 @@ impl PolicyExplanationService for Policy {
         &self,
         request: Request<pb::ExplainOutboundRequest>,
     ) -> Result<Response<pb::ExplainOutboundResponse>, Status> {
-        let explain = |snapshot: &Snapshot| answer::explain_outbound(snapshot, request.get_ref());
+        let asking = asking(&request)?;
+        let explain = |snapshot: &Snapshot| {
+            answer::explain_outbound(snapshot, asking.scope(), request.get_ref())
+        };
         Ok(self
             .answer(Rpc::ExplainOutbound, explain)
             .map(Response::new)?)
@@ -265,7 +288,12 @@ mod tests {
             directory_fault: None,
         };
         let live = Arc::new(Live::new(empty));
-        let policy = Policy::new(live, Metrics::new(), CancellationToken::new());
+        let policy = Policy::new(
+            live,
+            Gate::default(),
+            Metrics::new(),
+            CancellationToken::new(),
+        );
         let broken: Result<(), _> = policy.answer(Rpc::CheckInbound, |_| panic!("a bug"));
         assert_eq!(broken, Err(Failure::internal()));
         assert_eq!(policy.answer(Rpc::CheckInbound, |_| Ok(7)), Ok(7));

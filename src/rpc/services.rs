@@ -27,7 +27,7 @@ use tower::Service as _;
 use super::{
     calls::Watched,
     decisions::{CHECK_INBOUND, CHECK_OUTBOUND},
-    failure::code_name,
+    failure::{Failure, code_name},
     gate::Gate,
     peer::Peer,
     service::{Check, Policy},
@@ -79,11 +79,17 @@ impl Answers {
             return None;
         }
         let Services { policy, gate, .. } = &self.services;
+        let code = |answer: &Result<Bytes, Failure>| match answer {
+            Ok(_) => "OK",
+            Err(failure) => code_name(failure.code()),
+        };
         let admitted = gate.admit(call.path, &self.peer, headers);
-        let answer = admitted.and_then(|asking| (call.check)(policy, &asking, message));
-        let code = answer
-            .as_ref()
-            .map_or_else(|failure| code_name(failure.code()), |_| "OK");
+        let answer = admitted.and_then(|asking| {
+            let answer = (call.check)(policy, &asking, message);
+            gate.answered(&asking, code(&answer));
+            answer
+        });
+        let code = code(&answer);
         policy.called(call.rpc, code);
         Some(match answer {
             Ok(message) => {

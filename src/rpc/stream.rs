@@ -88,7 +88,9 @@ impl Stream for Answers {
             }
             Poll::Ready(Some(Ok(question))) => {
                 self.given += 1;
-                let answer = self.policy.check_in_stream(&self.asking, &question);
+                let Self { policy, asking, .. } = &mut *self;
+                let still = policy.still(asking);
+                let answer = still.and_then(|()| policy.check_in_stream(asking, &question));
                 Poll::Ready(Some(answer.map_err(|failure| self.fail(failure))))
             }
             Poll::Ready(Some(Err(status))) => {
@@ -130,6 +132,7 @@ mod tests {
         policy::Catalog,
         rpc::{
             decisions::Octets,
+            gate::Gate,
             pb,
             peer::{Origin, Peer},
         },
@@ -153,13 +156,17 @@ mod tests {
             directory_fault: None,
         };
         let live = Arc::new(Live::new(empty));
-        let policy = Policy::new(live, Metrics::new(), CancellationToken::new());
+        let policy = Policy::new(
+            live,
+            Gate::default(),
+            Metrics::new(),
+            CancellationToken::new(),
+        );
         let frames = "\0\0\0\0\x02\x08\x07".repeat(questions);
         let questions = Streaming::new_request(Octets.decoder(), frames, None, None);
         let origin = Origin::Network(None);
-        let peer = Arc::new(Peer::plaintext(origin));
-        let caller = None;
-        Answers::new(policy, Asking { peer, caller }, questions)
+        let asking = Asking::anybody(Peer::plaintext(origin));
+        Answers::new(policy, asking, questions)
     }
 
     #[test]

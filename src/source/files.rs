@@ -79,8 +79,13 @@ impl Files {
                 let poll = watch.renew();
                 let before = files.last.clone();
                 let reading = files.read();
-                // Why: what keeps a file from being read may end without an event.
-                let unread = reading.iter().any(Result::is_err);
+                // Why: what keeps a file from being read may end without an event; one that comes
+                // back is seen.
+                let unread = |read: &io::Result<_>| {
+                    read.as_ref()
+                        .is_err_and(|error: &io::Error| error.kind() != io::ErrorKind::NotFound)
+                };
+                let unread = reading.iter().any(unread);
                 if files.last != before {
                     changed(reading);
                 }

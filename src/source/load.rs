@@ -8,7 +8,7 @@ use std::{
 
 use super::file::{Content, Digest, File};
 use crate::{
-    config::{self, finding::Finding},
+    config::{self, finding::Finding, settings::bounds::Bounds},
     policy::ConnectorSet,
 };
 
@@ -33,21 +33,26 @@ pub struct Loaded {
 pub type Progress<'p> = &'p dyn Fn(usize, usize);
 
 /// What became of each of `files`, in the order of their names; those that are the same as before
-/// are left out.
-pub fn load_all(files: Vec<File>, progress: Progress<'_>) -> Vec<Loaded> {
-    load_on(processors(), files, progress)
+/// are left out. None may claim more than `bounds` let it.
+pub fn load_all(files: Vec<File>, bounds: &Bounds, progress: Progress<'_>) -> Vec<Loaded> {
+    load_on(processors(), files, bounds, progress)
 }
 
 /// The same beside serving: on half of the processors at most.
-pub(super) fn load_beside(files: Vec<File>) -> Vec<Loaded> {
-    load_on((processors() / 2).max(1), files, &|_, _| {})
+pub(super) fn load_beside(files: Vec<File>, bounds: &Bounds) -> Vec<Loaded> {
+    load_on((processors() / 2).max(1), files, bounds, &|_, _| {})
 }
 
 fn processors() -> usize {
     thread::available_parallelism().map_or(1, NonZero::get)
 }
 
-fn load_on(workers: usize, files: Vec<File>, progress: Progress<'_>) -> Vec<Loaded> {
+fn load_on(
+    workers: usize,
+    files: Vec<File>,
+    bounds: &Bounds,
+    progress: Progress<'_>,
+) -> Vec<Loaded> {
     let total = files.len();
     let workers = workers.min(total);
     let mut shares: Vec<Vec<File>> = (0..workers).map(|_| Vec::new()).collect();
@@ -63,7 +68,7 @@ fn load_on(workers: usize, files: Vec<File>, progress: Progress<'_>) -> Vec<Load
             scope.spawn(move || {
                 for file in share {
                     // Why: the receiver outlives the threads.
-                    sender.send(load(file)).ok();
+                    sender.send(load(file, bounds)).ok();
                 }
             });
         }
@@ -78,7 +83,7 @@ fn load_on(workers: usize, files: Vec<File>, progress: Progress<'_>) -> Vec<Load
     loaded
 }
 
-fn load(file: File) -> Option<Loaded> {
+fn load(file: File, bounds: &Bounds) -> Option<Loaded> {
     match (file.name, file.set, file.content) {
         (file, name, Content::Refused { text, finding }) => Some(Loaded {
             file,
@@ -90,7 +95,15 @@ fn load(file: File) -> Option<Loaded> {
         }),
         (file, Some(name), Content::Text { text, digest }) => {
             let outcome = config::load_str(&name, &text);
-            let set = outcome.set.map(|set| (set, digest));
+            let mut findings = outcome.findings;
+            let set = outcome.set.filter(|set| {
+                let beyond = bounds.judge(set);
+                let within = beyond.is_empty();
+                findings.extend(beyond);
+                findings.sort_by_key(|finding| finding.span().start);
+                within
+            });
+            let set = set.map(|set| (set, digest));
             let (name, digest) = (Some(name), Some(digest));
             Some(Loaded {
                 file,
@@ -98,7 +111,7 @@ fn load(file: File) -> Option<Loaded> {
                 text,
                 set,
                 digest,
-                findings: outcome.findings,
+                findings,
             })
         }
         (_, None, Content::Text { .. }) | (_, _, Content::Same) => None,

@@ -5,6 +5,7 @@
 //! accident. A set goes only by `retired = true`.
 
 mod background;
+mod callers;
 mod changes;
 mod file;
 mod files;
@@ -19,6 +20,7 @@ mod statement;
 mod trail;
 mod watch;
 
+pub use callers::{CallerFile, check_callers};
 pub use changes::{Connectors, Difference, Names};
 pub use file::{Content, Digest, Directory, File};
 pub use files::{Files, FilesError, Reading};

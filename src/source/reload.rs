@@ -24,7 +24,7 @@ use super::{
 use crate::{
     config::{
         finding::{Finding, Lines},
-        settings::Settings,
+        settings::{Settings, bounds::Bounds},
     },
     live::{Live, Snapshot, Status},
     policy::Catalog,
@@ -36,6 +36,7 @@ use crate::{
 pub struct Reload {
     directory: Directory,
     default_set: Option<String>,
+    bounds: Bounds,
     metrics: Metrics,
     /// Every set that is in force or has a file, by name.
     held: BTreeMap<String, Held>,
@@ -55,7 +56,7 @@ impl Reload {
     pub fn start(settings: &Settings, metrics: Metrics) -> Result<(Self, Arc<Live>), StartError> {
         let directory = Directory::new(&settings.connectors);
         let default_set = settings.default_set.clone();
-        let started = start(&directory, default_set.as_deref())?;
+        let started = start(&directory, default_set.as_deref(), &settings.bounds)?;
         let loaded_at = SystemTime::now();
         let mut warnings: BTreeMap<_, _> = started
             .warnings
@@ -102,6 +103,7 @@ impl Reload {
         let reload = Self {
             directory,
             default_set,
+            bounds: settings.bounds.clone(),
             metrics,
             held,
             misnamed,
@@ -217,7 +219,7 @@ impl Reload {
                 }
             }
         }
-        for loaded in load_beside(files) {
+        for loaded in load_beside(files, &self.bounds) {
             events.parsed += usize::from(loaded.digest.is_some());
             let lines = Lines::of(&loaded.text);
             let of = |errors: bool| {

@@ -7,7 +7,7 @@ use super::{
     load::{Loaded, load_all},
 };
 use crate::{
-    config::{self, finding::Finding, render},
+    config::{self, finding::Finding, render, settings::bounds::Bounds},
     policy::ConnectorSet,
 };
 
@@ -29,6 +29,12 @@ pub struct StartError {
 }
 
 impl StartError {
+    /// What is wrong with one file.
+    pub(super) fn of(checked: Checked) -> Self {
+        let checked = vec![checked];
+        Self { checked }
+    }
+
     /// All that is to be said, by file; the directory comes last.
     pub fn checked(&self) -> &[Checked] {
         &self.checked
@@ -60,10 +66,11 @@ pub(super) struct Started {
     pub(super) warnings: Vec<Checked>,
 }
 
-/// Reads every set of `directory`; `default_set` must be one of them.
+/// Reads every set of `directory`, each within `bounds`; `default_set` must be one of them.
 pub(super) fn start(
     directory: &Directory,
     default_set: Option<&str>,
+    bounds: &Bounds,
 ) -> Result<Started, StartError> {
     let place = directory.path().display().to_string();
     let about = |finding| Checked {
@@ -79,7 +86,7 @@ pub(super) fn start(
             });
         }
     };
-    let mut loaded = load_all(files, &|_, _| {});
+    let mut loaded = load_all(files, bounds, &|_, _| {});
     judge_overlaps(&mut loaded);
     let about_all = judge_whole(directory, &loaded, default_set);
     let (mut sets, mut checked) = (Vec::new(), Vec::new());

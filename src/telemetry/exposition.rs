@@ -119,6 +119,7 @@ impl Collector for Page {
         reloads(&sets, &mut encoder)?;
         self.sets_in_force(&mut encoder)?;
         self.tallies.tls.encode(&mut encoder)?;
+        self.tallies.callers.encode(&mut encoder)?;
         let help = "Lines of the log that were lost, since they came faster than they were taken";
         let name = "postern_log_lines_dropped";
         let mut dropped = family(&mut encoder, name, help, MetricType::Counter)?;

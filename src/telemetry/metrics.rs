@@ -2,10 +2,11 @@
 
 use std::{
     sync::{Arc, OnceLock},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::{
+    callers::{CallerTallies, Unauthenticated},
     decision_log,
     exposition::{self, Format},
     tally::{Counts, Durations, Names, Room},
@@ -34,6 +35,7 @@ impl Metrics {
         Call {
             metrics: self.clone(),
             rpc,
+            caller: None,
             code: "CANCELLED",
         }
     }
@@ -47,6 +49,32 @@ impl Metrics {
         if let Some(codes) = self.0.calls.get(rpc as usize) {
             codes.add(at);
         }
+    }
+
+    /// Counts a question of `caller` that was answered with the gRPC status `code`.
+    pub fn asked(&self, caller: &str, code: &'static str) {
+        self.0.callers.asked(caller, code);
+    }
+
+    /// Counts a call that was refused, since it is not known who asks.
+    pub fn unauthenticated(&self, why: Unauthenticated) {
+        self.0.callers.refused(why);
+    }
+
+    /// Counts what became of a text of the file of callers.
+    pub fn callers_reloaded(&self, result: ReloadResult) {
+        self.0.callers.reloaded(result);
+    }
+
+    /// Takes note of how many callers there are, where not everybody may ask, since when, and since
+    /// when the newest text is not in force.
+    pub fn callers_now(
+        &self,
+        count: Option<usize>,
+        loaded_at: Option<SystemTime>,
+        refused_since: Option<SystemTime>,
+    ) {
+        self.0.callers.now(count, loaded_at, refused_since);
     }
 
     /// Counts a decision that was given to a gateway: by the connector set `set`, or by none where
@@ -114,10 +142,16 @@ impl Metrics {
 pub struct Call {
     metrics: Metrics,
     rpc: Rpc,
+    caller: Option<Arc<str>>,
     code: &'static str,
 }
 
 impl Call {
+    /// It is a question of the caller of this name.
+    pub fn by(&mut self, caller: Arc<str>) {
+        self.caller = Some(caller);
+    }
+
     /// The call was answered with the gRPC status `code`: "OK", "INVALID_ARGUMENT" and so on.
     pub fn finish(mut self, code: &'static str) {
         self.code = code;
@@ -127,6 +161,9 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         self.metrics.called(self.rpc, self.code);
+        if let Some(caller) = &self.caller {
+            self.metrics.asked(caller, self.code);
+        }
     }
 }
 
@@ -212,6 +249,7 @@ pub(super) struct Tallies {
     /// Of TLS.
     pub(super) tls: TlsTally,
     pub(super) decision_log: OnceLock<Arc<decision_log::State>>,
+    pub(super) callers: CallerTallies,
     sets_left: Room,
     connectors_left: Room,
 }
@@ -230,6 +268,7 @@ impl Default for Tallies {
             sets: Names::default(),
             tls: TlsTally::default(),
             decision_log: OnceLock::new(),
+            callers: CallerTallies::default(),
             sets_left: Room::new(SETS),
             connectors_left: Room::new(CONNECTORS),
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use postern::config::{
-    self, Outcome,
+    self, Outcome, callers,
     finding::{Finding, Severity},
     load_str,
     render::carets,
@@ -76,6 +76,36 @@ fn every_bad_settings_file_is_refused_for_its_one_fault() {
 }
 
 #[test]
+fn every_bad_file_of_callers_is_refused_for_its_one_fault() {
+    let mut faults = Vec::new();
+    for (name, text) in files("tests/config/callers") {
+        let outcome = callers::load_str(&text);
+        assert!(outcome.callers.is_none(), "{name}");
+        let findings = &outcome.findings;
+        faults.extend(fault("callers", Severity::Error, &name, &text, findings));
+    }
+    assert!(faults.is_empty(), "{}", faults.concat());
+}
+
+#[test]
+fn what_is_beyond_the_bounds_of_a_set_is_said_in_its_file() {
+    let settings = "version = 1\n[[sets]]\nname = \"contoso\"\naccepted_domains = [\"*.contoso.com\"]\n\
+                    [[sets]]\nname = \"none\"\naccepted_domains = []\n";
+    let bounds = Settings::from_toml(settings).unwrap().bounds;
+    let text = "version = 1\nretired = true\naccepted_domains = [\"contoso.com\", \"fabrikam.com\"]\n[end]\n";
+    for name in ["contoso", "none"] {
+        let findings = bounds.judge(&load_str(name, text).set.unwrap());
+        assert!(
+            findings
+                .iter()
+                .all(|it| it.code == "accepted-out-of-bounds")
+        );
+        let file = format!("{name}.toml");
+        snapshot("bounds", name, &carets(&file, text, &findings, false));
+    }
+}
+
+#[test]
 fn sets_that_overlap_are_told_of_each_other() {
     let files: Vec<_> = files("tests/config/overlap").into_iter().collect();
     let sets: Vec<_> = files
@@ -111,7 +141,9 @@ fn many_faults_are_found_in_one_run() {
 
 #[test]
 fn every_code_has_a_file_that_causes_it() {
-    let mut causes: BTreeSet<String> = BTreeSet::from(["accepted-overlap".to_owned()]);
+    let mut causes: BTreeSet<String> = ["accepted-overlap", "accepted-out-of-bounds"]
+        .map(str::to_owned)
+        .into();
     for folder in ["bad", "warn"] {
         for (name, text) in files(&format!("tests/config/{folder}")) {
             causes.extend(
@@ -124,6 +156,10 @@ fn every_code_has_a_file_that_causes_it() {
     }
     for (name, text) in files("tests/config/settings") {
         let findings = Settings::from_toml(&text).expect_err(&name);
+        causes.extend(findings.iter().map(|finding| finding.code.to_owned()));
+    }
+    for (_, text) in files("tests/config/callers") {
+        let findings = callers::load_str(&text).findings;
         causes.extend(findings.iter().map(|finding| finding.code.to_owned()));
     }
     let many = format!("version = 1\n{}[end]\n", "[[inbound]]\n".repeat(4_000));
@@ -248,14 +284,21 @@ fn what_is_wrong_with_the_folder_and_its_files() {
     let shown = shown.map(|path| path.file_name().unwrap().to_str().unwrap().to_owned());
     assert_eq!(names, shown.collect());
     // Causes that a test cannot bring about at will, or that come of what was in force before.
-    let elsewhere = ["directory-unreadable", "file-changing", "file-gone"];
+    let elsewhere = [
+        "callers-gone",
+        "callers-missing",
+        "callers-unreadable",
+        "directory-unreadable",
+        "file-changing",
+        "file-gone",
+    ];
     codes.extend(elsewhere.map(str::to_owned));
     assert_eq!(codes, codes_in(&Path::new(ROOT).join("src/source")));
 }
 
 #[test]
 fn every_snapshot_has_its_file() {
-    for folder in ["bad", "settings", "warn"] {
+    for folder in ["bad", "callers", "settings", "warn"] {
         let names: BTreeSet<_> = files(&format!("tests/config/{folder}"))
             .into_keys()
             .collect();

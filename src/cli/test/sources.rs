@@ -14,6 +14,7 @@ use crate::{
         sets::Reading,
         settings::Resolved,
     },
+    config::settings::bounds::Bounds,
     live::Snapshot,
 };
 
@@ -92,7 +93,12 @@ impl<'a> Sources<'a> {
 fn read(asked: &Path) -> Result<Reading, Broken> {
     let quietly = |_: usize, _: usize| ();
     if asked.is_dir() {
-        return Ok(Reading::directory(asked, None, &quietly));
+        return Ok(Reading::directory(
+            asked,
+            None,
+            &Bounds::default(),
+            &quietly,
+        ));
     }
     let directory = asked.parent().unwrap_or_else(|| Path::new(""));
     let name = asked

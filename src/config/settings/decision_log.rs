@@ -256,7 +256,7 @@ fn addresses(raw: &RawDecisionLog, findings: &mut Findings) -> Option<Addresses>
 }
 
 /// The one of `words` that is written.
-fn word<const N: usize>(
+pub(super) fn word<const N: usize>(
     raw: &At<String>,
     key: &str,
     words: [&'static str; N],
@@ -273,7 +273,8 @@ fn word<const N: usize>(
     found
 }
 
-fn path(raw: &At<String>, key: &str, findings: &mut Findings) -> Option<PathBuf> {
+/// The path of a file that is written.
+pub(super) fn path(raw: &At<String>, key: &str, findings: &mut Findings) -> Option<PathBuf> {
     let At { value, span } = raw;
     if value.is_empty() || value.ends_with('/') || value.contains('\0') {
         let message = format!("`{key}` is no path of a file");

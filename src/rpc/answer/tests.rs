@@ -120,9 +120,10 @@ fn what_the_gateway_wrote_comes_first() {
         facts: Some(request),
         connectors: Vec::new(),
     };
-    let failure = explain_inbound(&both(), &request).unwrap_err();
+    let failure = explain_inbound(&both(), None, &request).unwrap_err();
     assert_eq!(failure.fields()[0].field, "facts.client_ip");
-    let failure = explain_inbound(&both(), &pb::ExplainInboundRequest::default()).unwrap_err();
+    let failure =
+        explain_inbound(&both(), None, &pb::ExplainInboundRequest::default()).unwrap_err();
     assert_eq!(failure.fields()[0].field, "facts.client_ip");
 }
 
@@ -159,7 +160,7 @@ fn asks_for_a_recipient_where_it_chooses_the_set() {
 #[test]
 fn an_answer_is_made_of_the_decision_and_its_set() {
     let request = receiving("", "a@bank.example", "b@contoso.com");
-    let said = decide_inbound(&both(), &(&request).into(), |decision, chosen| {
+    let said = decide_inbound(&both(), None, &(&request).into(), |decision, chosen| {
         let set = chosen.map(|chosen| chosen.entry.set.name().to_owned());
         (set, decision.verdict)
     });
@@ -176,7 +177,7 @@ fn explains_the_same_decision() {
         facts: Some(facts.clone()),
         connectors: vec!["Bank".into(), "Bank out".into()],
     };
-    let explanation = explain_inbound(&both(), &request).unwrap();
+    let explanation = explain_inbound(&both(), None, &request).unwrap();
     assert_eq!(
         explanation.decision,
         Some(inbound(&both(), &facts).unwrap())
@@ -194,7 +195,7 @@ fn explains_the_same_decision() {
         facts: Some(facts.clone()),
         connectors: Vec::new(),
     };
-    let explanation = explain_outbound(&both(), &request).unwrap();
+    let explanation = explain_outbound(&both(), None, &request).unwrap();
     assert_eq!(
         explanation.decision,
         Some(outbound(&both(), &facts).unwrap())
@@ -213,7 +214,7 @@ fn an_answer_without_connectors_is_explained_by_its_facts() {
             facts: Some(facts.clone()),
             connectors: Vec::new(),
         };
-        let explanation = explain_inbound(&both(), &request).unwrap();
+        let explanation = explain_inbound(&both(), None, &request).unwrap();
         assert_eq!(
             explanation.decision,
             Some(inbound(&both(), &facts).unwrap())
@@ -240,7 +241,7 @@ fn connectors_asked_for_are_accounted_for_where_none_is_asked() {
             facts: Some(receiving("", mail_from, rcpt_to)),
             connectors: connectors.clone(),
         };
-        let explanation = explain_inbound(&both(), &request).unwrap();
+        let explanation = explain_inbound(&both(), None, &request).unwrap();
         let expected =
             ["Bank", "Nobody"].map(|name| format!("{name}: no connector is asked: {why}"));
         assert_eq!(because(explanation.not_matched), expected);
@@ -249,7 +250,7 @@ fn connectors_asked_for_are_accounted_for_where_none_is_asked() {
         facts: Some(sending("", "a@contoso.com", "b@")),
         connectors: vec!["Bank out".to_owned()],
     };
-    let explanation = explain_outbound(&both(), &request).unwrap();
+    let explanation = explain_outbound(&both(), None, &request).unwrap();
     assert_eq!(
         because(explanation.not_matched),
         ["Bank out: no connector is asked: the recipient address is malformed"]

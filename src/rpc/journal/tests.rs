@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    super::{answer, json as proto3, pb, peer::Peer, service::Policy},
+    super::{answer, gate::Gate, json as proto3, pb, peer::Peer, service::Policy},
     *,
 };
 use crate::{
@@ -54,6 +54,7 @@ impl Written {
         let journal = Feed::new(Arc::clone(&queue), Share::of(accepts).unwrap());
         let policy = Policy::new(
             Arc::new(Live::new(snapshot())),
+            Gate::default(),
             Metrics::new(),
             CancellationToken::new(),
         );
@@ -63,10 +64,7 @@ impl Written {
             queue,
             lines: Lines::new(addresses, Arc::clone(&state)),
             state,
-            asking: Asking {
-                caller: None,
-                peer: Arc::new(Peer::plaintext(origin)),
-            },
+            asking: Asking::anybody(Peer::plaintext(origin)),
         }
     }
 

@@ -102,7 +102,7 @@ proptest! {
         use pb::check_stream_response::Answer;
 
         let snapshot = SNAPSHOT.with(Arc::clone);
-        let said = answer::decide_inbound(&snapshot, &(&request).into(), |decision, chosen| {
+        let said = answer::decide_inbound(&snapshot, None, &(&request).into(), |decision, chosen| {
             let message = Inbound(&decision, chosen);
             let octets = (message.octets(), message.framed());
             let streamed = Numbered(id, INBOUND, message).octets();
@@ -123,7 +123,7 @@ proptest! {
         use pb::check_stream_response::Answer;
 
         let snapshot = SNAPSHOT.with(Arc::clone);
-        let said = answer::decide_outbound(&snapshot, &(&request).into(), |decision, chosen| {
+        let said = answer::decide_outbound(&snapshot, None, &(&request).into(), |decision, chosen| {
             let message = Outbound(&decision, chosen);
             let octets = message.octets();
             let streamed = Numbered(id, OUTBOUND, message).octets();

@@ -13,7 +13,7 @@ use crate::config::{
     finding::Finding,
     listen::{Endpoint, EndpointError, Listen},
     render,
-    settings::{Overrides, Settings},
+    settings::{Overrides, Settings, otel, secret::without_secrets},
 };
 
 /// What the flags of a call say.
@@ -88,6 +88,12 @@ impl Surroundings {
                 .or_else(|| self.path("POSTERN_CONNECTORS")),
         };
         overrides.apply(&mut settings);
+        let of_otel = |name: &str| {
+            let value = self.variable(name)?;
+            Some(value.to_string_lossy().into_owned())
+        };
+        let mut warnings = self.unknown();
+        warnings.extend(otel::apply(&mut settings.otlp, &of_otel));
         if settings.shared_with_admin().is_some() {
             return Err(SettingsError::Message(format!(
                 "gateways and the admin listener cannot both have `{}`: write another port for one of the two",
@@ -103,7 +109,7 @@ impl Surroundings {
         Ok(Resolved {
             settings,
             file,
-            warnings: self.unknown(),
+            warnings,
         })
     }
 
@@ -227,7 +233,7 @@ fn read(file: &Path) -> Result<Settings, SettingsError> {
     })?;
     let mut settings = Settings::from_toml(&text).map_err(|findings| SettingsError::Findings {
         file: file.into(),
-        text,
+        text: without_secrets(&text),
         findings,
     })?;
     if let Some(directory) = file.parent() {
@@ -239,6 +245,7 @@ fn read(file: &Path) -> Result<Settings, SettingsError> {
         if let Some(tls) = &mut settings.tls {
             tls.relative_to(directory);
         }
+        settings.otlp.relative_to(directory);
     }
     Ok(settings)
 }

@@ -11,6 +11,7 @@ mod foreign;
 mod lint;
 pub mod listen;
 mod overlap;
+mod pairs;
 pub mod raw;
 pub mod render;
 mod rules;

@@ -3,6 +3,9 @@
 pub mod bounds;
 pub mod callers;
 pub mod decision_log;
+pub mod otel;
+pub mod otlp;
+pub mod secret;
 mod server;
 pub mod share;
 mod size;
@@ -20,6 +23,7 @@ use self::{
     bounds::{Bounds, RawSetBounds},
     callers::{CallerSettings, RawCallerSettings},
     decision_log::{DecisionLog, RawDecisionLog},
+    otlp::{Otlp, RawMetrics, RawTracing},
     server::{RawServer, exposed},
 };
 use super::{
@@ -33,7 +37,7 @@ use super::{
 use crate::callers::TokenHash;
 
 /// What the process listens on, reads and waits for.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Where gateways ask, over gRPC.
     pub listen: Vec<Endpoint>,
@@ -62,6 +66,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// How decisions are written down; none where they are not.
     pub decision_log: Option<DecisionLog>,
+    /// Traces and metrics that are sent.
+    pub otlp: Otlp,
 }
 
 impl Settings {
@@ -110,6 +116,7 @@ impl Default for Settings {
             callers: CallerSettings::default(),
             bounds: Bounds::default(),
             decision_log: None,
+            otlp: Otlp::default(),
         }
     }
 }
@@ -172,6 +179,10 @@ table! {
         /// Bounds of connector sets, which their own files cannot widen.
         #[schemars(default)]
         sets: Vec<At<RawSetBounds>> = "sets";
+        /// The spans of calls, by OTLP.
+        tracing: Option<At<RawTracing>> = "tracing";
+        /// The metrics, by OTLP.
+        metrics: Option<At<RawMetrics>> = "metrics";
         /// How the process ends.
         shutdown: Option<At<RawShutdown>> = "shutdown";
         /// Every decision as one line of JSON. Without this table none is written down.
@@ -261,6 +272,7 @@ fn check(raw: &RawSettings, findings: &mut Findings) -> Settings {
         settings.callers = callers::check(&callers.value, findings);
     }
     settings.bounds = bounds::check(&raw.sets, findings);
+    settings.otlp = otlp::check(raw.tracing.as_ref(), raw.metrics.as_ref(), findings);
     if let Some(shutdown) = &raw.shutdown {
         set(
             &mut settings.drain_delay,

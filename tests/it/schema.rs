@@ -20,7 +20,7 @@ const CALLERS: &str = "config/schema/callers.schema.json";
 const SETTINGS: &str = "config/schema/settings.schema.json";
 
 /// What only Postern itself sees: it reads into values, compares them, or reads the text.
-const UNSEEN: [&str; 26] = [
+const UNSEEN: [&str; 27] = [
     "address-key-missing",
     "address-key-unused",
     "caller-ambiguous",
@@ -33,6 +33,7 @@ const UNSEEN: [&str; 26] = [
     "duration-too-long",
     "end-not-header",
     "end-not-last",
+    "headers-invalid",
     "listen-invalid",
     "listen-twice",
     "name-bad",

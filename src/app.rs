@@ -4,11 +4,11 @@ mod certificates;
 pub mod cores;
 mod decision_log;
 pub mod listener;
+mod otlp;
 mod parts;
 mod signals;
 
 use std::{
-    error::Error,
     fmt::Write as _,
     io::{self, ErrorKind},
     net::SocketAddr,
@@ -25,6 +25,7 @@ use self::{
     cores::Cores,
     decision_log::DecisionLog,
     listener::Listener,
+    otlp::Otlp,
     parts::{Part, Parts},
     signals::Signals,
 };
@@ -45,7 +46,7 @@ use crate::{
         transport::{self, Stages},
     },
     source::{CallerFile, Reload, StartError},
-    telemetry::{Metrics, logging},
+    telemetry::{Metrics, collector::OtlpError, logging},
 };
 
 /// Serves with `settings` until a signal stops the process; `from` says where they come from.
@@ -53,7 +54,9 @@ use crate::{
 /// Everything must be good before a port is opened, and both ports before a call is answered.
 pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
     let started = SystemTime::now();
-    let _log = logging::init();
+    let metrics = Metrics::new();
+    let otlp = Otlp::start(&settings.otlp, &metrics)?;
+    let _log = logging::init(otlp.sender());
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -63,7 +66,6 @@ pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
         let _within = runtime.enter();
         signals::outlive_hangup().map_err(AppError::Signals)?;
     }
-    let metrics = Metrics::new();
     let decision_log = settings.decision_log.as_ref();
     let decision_log = decision_log
         .map(|log| DecisionLog::start(log, &settings.connectors, &metrics))
@@ -92,8 +94,10 @@ pub fn run(settings: &Settings, from: &str) -> Result<(), AppError> {
         live,
         access,
         decision_log,
+        otlp: &otlp,
     };
     let ended = runtime.block_on(app.serve(reload, callers, certificates));
+    otlp.end();
     // Reading a directory that does not answer must not keep the process alive.
     runtime.shutdown_timeout(LAST_WAIT);
     ended
@@ -137,6 +141,9 @@ pub enum AppError {
         /// What the system says.
         cause: io::Error,
     },
+    /// What traces and metrics are to be sent with cannot be used.
+    #[error("{0}")]
+    Otlp(#[from] OtlpError),
     /// A part of the service ended by itself.
     #[error("{0}")]
     Part(Fault),
@@ -159,7 +166,8 @@ impl AppError {
             Self::Callers { .. }
             | Self::Certificates(_)
             | Self::Connectors { .. }
-            | Self::DecisionLog(_) => 78,
+            | Self::DecisionLog(_)
+            | Self::Otlp(_) => 78,
             Self::Listen { .. }
             | Self::Part(_)
             | Self::Services(_)
@@ -200,6 +208,7 @@ struct App<'a> {
     live: Arc<Live>,
     access: Arc<Access>,
     decision_log: Option<DecisionLog>,
+    otlp: &'a Otlp,
 }
 
 impl App<'_> {
@@ -243,6 +252,9 @@ impl App<'_> {
             &stop,
             callers.run(Arc::clone(&self.access), stop.clone()),
         );
+        if let Some(pushing) = self.otlp.pushing(&self.metrics, &live) {
+            parts.spawn(Part::Metrics, &stop, pushing.run(stop.clone()));
+        }
         parts.spawn(Part::Admin, &stop, admin.serve(operators, stop.clone()));
         let tls = certificates.as_ref().map(Certificates::tls);
         if let Some(certificates) = certificates {
@@ -257,6 +269,7 @@ impl App<'_> {
             self.admission(),
             self.metrics.clone(),
             journal,
+            self.otlp.traces(),
             &stages,
         )
         .await?;
@@ -445,21 +458,6 @@ fn remedy(at: &Endpoint, cause: &io::Error, flag: &str) -> String {
     }
 }
 
-/// `error` and what caused it, in one line.
-fn line_of(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !line.contains(&text) {
-            line.push_str(": ");
-            line.push_str(&text);
-        }
-        cause = error.source();
-    }
-    line
-}
-
 /// How long the last of the work may take, once everything has been told to end.
 const LAST_WAIT: Duration = Duration::from_secs(1);
 
@@ -543,19 +541,5 @@ mod tests {
                 .to_string()
                 .ends_with("cannot be used: mend what is shown")
         );
-    }
-
-    #[test]
-    fn causes_are_told_once() {
-        #[derive(Debug, thiserror::Error)]
-        #[error("no watch")]
-        struct Cause(#[source] io::Error);
-
-        #[derive(Debug, thiserror::Error)]
-        #[error("no reload: {0}")]
-        struct Fault(#[source] Cause);
-
-        let error = Fault(Cause(io::Error::other("too many")));
-        assert_eq!(line_of(&error), "no reload: no watch: too many");
     }
 }

@@ -51,7 +51,10 @@ const ARROWS: [(&str, &[&str]); 11] = [
 /// What only some may write, and who they are: layers, or single files.
 const ONLY: [(&str, &[&str]); 14] = [
     // I1: the core does no I/O, knows no clock and no async.
-    ("async ", &["admin", "app", "cli", "rpc", "source"]),
+    (
+        "async ",
+        &["admin", "app", "cli", "rpc", "source", "telemetry"],
+    ),
     (
         "Instant::now",
         &["admin", "app", "cli", "live", "rpc", "source", "telemetry"],

@@ -9,7 +9,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::line_of;
+use crate::telemetry::line_of;
 
 /// The tasks that make up the service.
 #[derive(Debug, Default)]
@@ -92,6 +92,8 @@ pub(super) enum Part {
     DecisionLog,
     /// Takes up what is saved in the file of callers.
     Callers,
+    /// Sends metrics.
+    Metrics,
     /// Takes up what is saved in the connectors' directory.
     Reload,
     /// Answers gateways over gRPC.
@@ -105,6 +107,7 @@ impl fmt::Display for Part {
             Self::Certificates => "the reload of certificates",
             Self::DecisionLog => "the decision log",
             Self::Callers => "the reload of callers",
+            Self::Metrics => "what sends metrics",
             Self::Reload => "the reload of connectors",
             Self::Server => "the gRPC server",
         })

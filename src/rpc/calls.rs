@@ -74,12 +74,15 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let mut call = unary(request.uri().path()).map(|rpc| self.metrics.call(rpc));
-        match self.admit(&request) {
+        let span = match self.admit(&request) {
             Ok(asking) => {
                 if let (Some(call), Some(caller)) = (&mut call, &asking.caller) {
                     call.by(caller.shared_name());
                 }
+                // Why not of a stream: it ends its own, long after this.
+                let span = asking.span.clone().filter(|_| call.is_some());
                 request.extensions_mut().insert(asking);
+                span
             }
             Err(failure) => {
                 if let Some(call) = call {
@@ -87,7 +90,7 @@ where
                 }
                 return Box::pin(ready(Ok(Status::from(failure).into_http())));
             }
-        }
+        };
         // Why here: the transport keeps the same deadline, and begins it later.
         let deadline = deadline(request.headers()).map(sleep);
         let answer = caught(self.inner.call(request));
@@ -102,8 +105,12 @@ where
             };
             let status = Status::from_header_map(response.headers())
                 .filter(|status| status.code() != Code::Ok);
+            let code = status.as_ref().map_or("OK", outcome);
             if let Some(call) = call {
-                call.finish(status.as_ref().map_or("OK", outcome));
+                call.finish(code);
+            }
+            if let Some(span) = span {
+                span.finish(code);
             }
             Ok(match status {
                 Some(status) if lacks_details(&status) => {
@@ -118,8 +125,7 @@ where
 impl<S> Watched<S> {
     fn admit(&self, request: &Request<Body>) -> Result<Asking, Failure> {
         let peer = request.extensions().get().ok_or_else(Failure::internal)?;
-        self.gate
-            .admit(request.uri().path(), peer, request.headers())
+        self.gate.admit(request.uri(), peer, request.headers())
     }
 }
 

@@ -8,7 +8,8 @@ use std::{
     time::Instant,
 };
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, Uri};
+use opentelemetry::trace::TraceId;
 use tonic::Request;
 
 use super::{
@@ -21,7 +22,7 @@ use crate::{
     callers::{Caller, TokenHash},
     live::{Access, Standing},
     policy::Scope,
-    telemetry::{Metrics, Unauthenticated},
+    telemetry::{CallSpan, Ends, From, Metrics, Rpc, Traces, Unauthenticated},
 };
 
 /// Who is let in.
@@ -38,6 +39,7 @@ pub struct Admission {
 pub(super) struct Gate {
     admission: Admission,
     metrics: Metrics,
+    traces: Traces,
     clock: Clock,
     warned: Arc<Seldom>,
 }
@@ -53,6 +55,8 @@ pub(super) struct Asking {
     version: u64,
     /// With which token; of streams alone, which are looked at again.
     token: Option<TokenHash>,
+    /// Its span; none where it is not traced.
+    pub(super) span: Option<Arc<CallSpan>>,
 }
 
 impl Asking {
@@ -64,6 +68,7 @@ impl Asking {
             caller: None,
             version: 0,
             token: None,
+            span: None,
         }
     }
 
@@ -76,6 +81,19 @@ impl Asking {
     pub(super) fn scope(&self) -> Option<&Scope> {
         self.caller.as_deref().map(Caller::scope)
     }
+
+    /// The trace that it is a part of.
+    pub(super) fn trace_id(&self) -> Option<TraceId> {
+        self.span.as_deref().map(CallSpan::trace_id)
+    }
+
+    /// Runs `work` as a part of the call.
+    pub(super) fn within<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.span {
+            None => work(),
+            Some(span) => span.within(work),
+        }
+    }
 }
 
 impl Gate {
@@ -84,18 +102,44 @@ impl Gate {
         Self {
             admission,
             metrics,
+            traces: Traces::off(),
             clock: Clock::default(),
             warned: Arc::default(),
         }
     }
 
-    /// Lets the call of `path` in that `peer` begins with `headers`, or says why not.
+    /// The same, which begins the spans of the calls that `traces` takes.
+    pub(super) fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// Lets the call of `uri` in that `peer` begins with `headers`, or says why not.
     pub(super) fn admit(
         &self,
-        path: &str,
+        uri: &Uri,
         peer: &Arc<Peer>,
         headers: &HeaderMap,
     ) -> Result<Asking, Failure> {
+        let span = self
+            .traces
+            .begin(|| Rpc::at(uri.path()), headers, || ends(uri, peer));
+        match self.let_in(uri.path(), peer, headers) {
+            Ok(asking) => {
+                if let (Some(span), Some(caller)) = (&span, asking.caller_name()) {
+                    span.asked_by(caller);
+                }
+                Ok(Asking { span, ..asking })
+            }
+            Err(failure) => {
+                if let Some(span) = span {
+                    span.finish(code_name(failure.code()));
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    fn let_in(&self, path: &str, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Asking, Failure> {
         self.admission.access.with(|standing| {
             let Some(callers) = &standing.callers else {
                 return open(path, peer, headers, standing);
@@ -106,6 +150,7 @@ impl Gate {
                 caller,
                 version: standing.version,
                 token,
+                span: None,
             };
             if kind == Kind::Health && !self.admission.health_for_callers {
                 return Ok(asking(None, None));
@@ -221,7 +266,20 @@ fn open(
         caller: None,
         version: standing.version,
         token,
+        span: None,
     })
+}
+
+/// The two ends of a call, as a trace says them.
+fn ends<'a>(uri: &'a Uri, peer: &Peer) -> Ends<'a> {
+    Ends {
+        peer: match peer.origin {
+            Origin::Network(address) => From::Tcp(address),
+            Origin::Unix => From::Unix,
+        },
+        // Why not the whole authority: what stands before an `@` in it is nobody's business.
+        server: uri.host().map(|host| (host, uri.port_u16())),
+    }
 }
 
 /// What a call is for.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use opentelemetry::trace::TraceId;
+
 use super::question;
 use crate::{
     mail::{Recipient, ReversePath},
@@ -16,6 +18,7 @@ use crate::{
 pub(super) struct Subject<'a> {
     rpc: Rpc,
     caller: Option<&'a str>,
+    trace_id: Option<TraceId>,
     client_ip: Option<&'a str>,
     host: Option<&'a str>,
     mail_from: &'a str,
@@ -29,6 +32,7 @@ impl<'a> Subject<'a> {
         Self {
             rpc,
             caller: None,
+            trace_id: None,
             client_ip: kept(question.client_ip),
             host: None,
             mail_from: question.mail_from,
@@ -42,6 +46,7 @@ impl<'a> Subject<'a> {
         Self {
             rpc,
             caller: None,
+            trace_id: None,
             client_ip: None,
             host: question
                 .session
@@ -57,6 +62,17 @@ impl<'a> Subject<'a> {
     pub(super) fn by(mut self, caller: Option<&'a str>) -> Self {
         self.caller = caller;
         self
+    }
+
+    /// A part of this trace.
+    pub(super) fn in_trace(mut self, trace_id: Option<TraceId>) -> Self {
+        self.trace_id = trace_id;
+        self
+    }
+
+    /// The caller's own name for the message or session.
+    pub(super) fn correlation_id(&self) -> Option<&'a str> {
+        self.correlation_id
     }
 
     /// Leaves the event of a decision by `set`, which took this long.
@@ -86,6 +102,7 @@ impl<'a> Subject<'a> {
                     client_ip = self.client_ip,
                     host = self.host,
                     correlation_id = self.correlation_id,
+                    trace_id = self.trace_id.map(tracing::field::display),
                     elapsed_us,
                     "decided"
                 )

@@ -16,19 +16,23 @@ use super::{
     services::Services,
     transport::Stages,
 };
-use crate::{live::Live, telemetry::Metrics};
+use crate::{
+    live::Live,
+    telemetry::{Metrics, Traces},
+};
 
 /// What a server answers, from `live` to whom `admission` lets in, and what keeps its health as
-/// `stages` say. Decisions are left in `journal`.
+/// `stages` say. Decisions are left in `journal`, and in the spans of calls that `traces` takes.
 pub async fn services(
     live: Arc<Live>,
     admission: Admission,
     metrics: Metrics,
     journal: Option<Journal>,
+    traces: Traces,
     stages: &Stages,
 ) -> Result<(Services, Health), ServicesError> {
     let (reporter, health) = tonic_health::server::health_reporter();
-    let gate = Gate::new(admission, metrics.clone());
+    let gate = Gate::new(admission, metrics.clone()).traced(traces);
     let policy =
         Policy::new(live, gate.clone(), metrics.clone(), stages.drain.clone()).journalled(journal);
     let mut routes = routes(policy.clone())?;

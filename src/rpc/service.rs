@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use hyper::body::Bytes;
@@ -27,7 +27,7 @@ use super::{
 use crate::{
     live::{Live, Snapshot},
     policy::{Chosen, ConnectorSet, Decision},
-    telemetry::{Call, Metrics, Rpc},
+    telemetry::{Call, Metrics, Rpc, TracedDecision},
 };
 
 /// How the question in a message is answered.
@@ -130,6 +130,9 @@ impl Policy {
             .map_or_else(|failure| code_name(failure.code()), |_| "OK");
         self.gate.answered(asking, code);
         answer.unwrap_or_else(|failure| {
+            if let Some(span) = &asking.span {
+                span.refused(code);
+            }
             let answer = Some(Answer::Failure(failure.into_message()));
             pb::CheckStreamResponse { id, answer }
                 .encode_to_vec()
@@ -146,13 +149,16 @@ impl Policy {
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {
         let started = Instant::now();
-        self.answer(rpc, |snapshot| {
+        let decide = |snapshot: &Snapshot| {
             answer::decide_inbound(snapshot, asking.scope(), question, |decision, chosen| {
                 let set = chosen.map(|chosen| &*chosen.entry.set);
                 let took = started.elapsed();
                 self.metrics
                     .decided(rpc, set.map(ConnectorSet::name), &decision, took);
-                let subject = Subject::inbound(rpc, question).by(asking.caller_name());
+                let subject = Subject::inbound(rpc, question)
+                    .by(asking.caller_name())
+                    .in_trace(asking.trace_id());
+                self.traced(rpc, asking, &subject, set, &decision, took);
                 subject.decided(set, &decision, took);
                 let answer = say(&decision, chosen);
                 if let Some(journal) = &self.journal {
@@ -169,7 +175,8 @@ impl Policy {
                 }
                 answer
             })
-        })
+        };
+        asking.within(|| self.answer(rpc, decide))
     }
 
     fn outbound(
@@ -181,13 +188,16 @@ impl Policy {
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {
         let started = Instant::now();
-        self.answer(rpc, |snapshot| {
+        let decide = |snapshot: &Snapshot| {
             answer::decide_outbound(snapshot, asking.scope(), question, |decision, chosen| {
                 let set = chosen.map(|chosen| &*chosen.entry.set);
                 let took = started.elapsed();
                 self.metrics
                     .decided(rpc, set.map(ConnectorSet::name), &decision, took);
-                let subject = Subject::outbound(rpc, question).by(asking.caller_name());
+                let subject = Subject::outbound(rpc, question)
+                    .by(asking.caller_name())
+                    .in_trace(asking.trace_id());
+                self.traced(rpc, asking, &subject, set, &decision, took);
                 subject.decided(set, &decision, took);
                 let answer = say(&decision, chosen);
                 if let Some(journal) = &self.journal {
@@ -204,7 +214,28 @@ impl Policy {
                 }
                 answer
             })
-        })
+        };
+        asking.within(|| self.answer(rpc, decide))
+    }
+
+    /// Notes a decision in the span of its call, where it is traced.
+    fn traced(
+        &self,
+        rpc: Rpc,
+        asking: &Asking,
+        subject: &Subject<'_>,
+        set: Option<&ConnectorSet>,
+        decision: &Decision<'_>,
+        took: Duration,
+    ) {
+        if let Some(span) = &asking.span {
+            self.metrics.traced(rpc, span.trace_id(), took);
+            span.decided(TracedDecision {
+                set,
+                decision,
+                correlation_id: subject.correlation_id(),
+            });
+        }
     }
 
     /// Looks again at a call that goes on, where the callers have changed since it was let in.

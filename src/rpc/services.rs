@@ -19,6 +19,7 @@ use hyper::{
     HeaderMap, Method, Request, Response,
     body::{Body as _, Bytes, Frame, Incoming, SizeHint},
     header::{CONTENT_TYPE, HeaderValue},
+    http::request::Parts,
     service::Service,
 };
 use tonic::{Status, body::Body, service::Routes};
@@ -72,7 +73,7 @@ impl Answers {
     }
 
     /// The answer to a message that came whole; none where it is for the general way.
-    fn in_place(&self, call: Unary, headers: &HeaderMap, body: &[u8]) -> Option<Response<Answer>> {
+    fn in_place(&self, call: Unary, head: &Parts, body: &[u8]) -> Option<Response<Answer>> {
         let (prefix, message) = body.split_first_chunk::<PREFIX>()?;
         let [compressed, length @ ..] = *prefix;
         if compressed != 0 || u32::from_be_bytes(length) as usize != message.len() {
@@ -83,10 +84,13 @@ impl Answers {
             Ok(_) => "OK",
             Err(failure) => code_name(failure.code()),
         };
-        let admitted = gate.admit(call.path, &self.peer, headers);
+        let admitted = gate.admit(&head.uri, &self.peer, &head.headers);
         let answer = admitted.and_then(|asking| {
             let answer = (call.check)(policy, &asking, message);
             gate.answered(&asking, code(&answer));
+            if let Some(span) = asking.span {
+                span.finish(code(&answer));
+            }
             answer
         });
         let code = code(&answer);
@@ -118,7 +122,7 @@ impl Service<Request<Incoming>> for Answers {
             Poll::Ready(Some(Err(_)) | None) | Poll::Pending => None,
         };
         let whole = first.as_ref().filter(|_| rest.is_end_stream());
-        if let Some(answer) = whole.and_then(|body| self.in_place(call, &head.headers, body)) {
+        if let Some(answer) = whole.and_then(|body| self.in_place(call, &head, body)) {
             return Answering::InPlace(Some(answer));
         }
         let body = Body::new(Begun { first, rest });
@@ -130,7 +134,6 @@ impl Service<Request<Incoming>> for Answers {
 #[derive(Clone, Copy, Debug)]
 struct Unary {
     rpc: Rpc,
-    path: &'static str,
     check: Check,
 }
 
@@ -140,12 +143,10 @@ impl Unary {
         let call = match request.uri().path() {
             CHECK_INBOUND => Self {
                 rpc: Rpc::CheckInbound,
-                path: CHECK_INBOUND,
                 check: Policy::check_inbound,
             },
             CHECK_OUTBOUND => Self {
                 rpc: Rpc::CheckOutbound,
-                path: CHECK_OUTBOUND,
                 check: Policy::check_outbound,
             },
             _ => return None,

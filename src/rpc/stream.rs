@@ -52,6 +52,9 @@ impl Answers {
     fn end(&mut self, code: Code) {
         if let Some(call) = self.call.take() {
             call.finish(code_name(code));
+            if let Some(span) = &self.asking.span {
+                span.finish(code_name(code));
+            }
         }
     }
 

@@ -1,15 +1,21 @@
 //! The page of metrics that a scraper reads.
 
+mod examples;
+
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{SystemTime, UNIX_EPOCH},
 };
 
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet, text},
+    encoding::{
+        DescriptorEncoder, EncodeLabelSet, MetricEncoder, NoLabelSet,
+        prometheus_protobuf::{self, prometheus_data_model::MetricFamily},
+        text,
+    },
     metrics::MetricType,
     registry::Registry,
 };
@@ -87,15 +93,26 @@ pub fn connector_counts(set: &ConnectorSet) -> [(&'static str, &'static str, u64
 
 /// The page of what was counted and of what is in force.
 pub(super) fn page(tallies: Arc<Tallies>, snapshot: Arc<Snapshot>, format: Format) -> String {
-    let mut registry = Registry::default();
-    registry.register_collector(Box::new(Page { tallies, snapshot }));
+    let registry = registry(Arc::clone(&tallies), snapshot);
     let mut open = String::new();
     // Why: writing to a string cannot fail, and half a page would be better than none.
     text::encode(&mut open, &registry).unwrap_or_default();
     match format {
         Format::Classic => classic(&open),
-        Format::OpenMetrics => open,
+        Format::OpenMetrics => examples::shown(open, &tallies),
     }
+}
+
+/// The same as data.
+pub(super) fn families(tallies: Arc<Tallies>, snapshot: Arc<Snapshot>) -> Vec<MetricFamily> {
+    let registry = registry(tallies, snapshot);
+    prometheus_protobuf::encode(&registry).unwrap_or_default()
+}
+
+fn registry(tallies: Arc<Tallies>, snapshot: Arc<Snapshot>) -> Registry {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(Page { tallies, snapshot }));
+    registry
 }
 
 /// All that a scrape shows.
@@ -127,6 +144,7 @@ impl Collector for Page {
         if let Some(log) = self.tallies.decision_log.get() {
             decision_log(log, &mut encoder)?;
         }
+        self.sent(&mut encoder)?;
         self.times(&mut encoder)
     }
 }
@@ -147,19 +165,46 @@ impl Page {
     }
 
     fn durations(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
-        let name = "postern_decision_duration_seconds";
+        let name = DURATIONS;
         let help = "How long decisions took";
         let mut durations = family(encoder, name, help, MetricType::Histogram)?;
-        let deciding = Rpc::ALL
-            .iter()
-            .zip(&self.tallies.took)
-            .filter(|(rpc, _)| rpc.decides());
-        for (rpc, took) in deciding {
+        for (rpc, took) in self.tallies.durations() {
             let buckets = took.buckets();
             let count = buckets.iter().map(|(_, count)| count).sum();
             let labels = [("rpc", rpc.as_str())];
             let mut histogram = durations.encode_family(&labels)?;
             histogram.encode_histogram::<NoLabelSet>(took.sum(), count, &buckets, None)?;
+        }
+        Ok(())
+    }
+
+    fn sent(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let spans = &self.tallies.spans;
+        let counts = [
+            (
+                "postern_traces_exported",
+                "Spans that were sent",
+                &spans.exported,
+            ),
+            (
+                "postern_traces_failed",
+                "Spans that could not be sent, and are lost",
+                &spans.failed,
+            ),
+            (
+                "postern_traces_dropped",
+                "Spans that had no room to wait, and are lost",
+                &spans.dropped,
+            ),
+        ];
+        for (name, help, count) in counts {
+            let mut spans = family(encoder, name, help, MetricType::Counter)?;
+            spans.encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)?;
+        }
+        let help = "How often these metrics were sent by OTLP, and how often they could not be";
+        let mut pushes = family(encoder, "postern_metrics_pushes", help, MetricType::Counter)?;
+        for (result, count) in PUSHES.iter().zip(self.tallies.pushes.values()) {
+            counter(&mut pushes, &[("result", *result)], count)?;
         }
         Ok(())
     }
@@ -426,6 +471,12 @@ fn classic(open: &str) -> String {
     }
     page
 }
+
+/// The name of what [`Page::durations`] shows.
+pub(super) const DURATIONS: &str = "postern_decision_duration_seconds";
+
+/// What becomes of an attempt to send metrics.
+const PUSHES: [&str; 2] = ["exported", "failed"];
 
 #[cfg(test)]
 mod tests;

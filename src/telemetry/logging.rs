@@ -8,10 +8,11 @@ use std::{
 };
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
-
 use tracing_subscriber::{
     EnvFilter, Layer, filter::ParseError, fmt, layer::SubscriberExt, util::SubscriberInitExt,
 };
+
+use super::traces::{self, Sender};
 
 /// Starts logging to standard error, as `RUST_LOG` asks; without it what is worth knowing in
 /// operation. Colours only on a terminal, and not where `NO_COLOR` is set (no-color.org).
@@ -20,8 +21,11 @@ use tracing_subscriber::{
 /// takes them, 16,384 wait, and further ones are lost and counted. What still waits when the
 /// guard is dropped is written then, for a moment.
 ///
+/// What is logged at warn and above while a call is traced joins its trace, where `sender` sends
+/// traces.
+///
 /// The first call counts; later ones change nothing.
-pub fn init() -> WorkerGuard {
+pub fn init(sender: Option<&Sender>) -> WorkerGuard {
     let (lines, guard) = NonBlockingBuilder::default()
         .buffered_lines_limit(LINES)
         .thread_name("log")
@@ -36,15 +40,20 @@ pub fn init() -> WorkerGuard {
             .with_writer(lines.clone())
             .with_ansi(colours)
             .with_target(false)
+            .with_filter(filter)
             .boxed()
     } else {
         fmt::layer()
             .with_writer(lines.clone())
             .json()
             .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .with_filter(filter)
             .boxed()
     };
-    let subscriber = tracing_subscriber::registry().with(filter).with(format);
+    let spans = sender.map(|sender| traces::layer(sender.tracer()));
+    let subscriber = tracing_subscriber::registry().with(format).with(spans);
     if subscriber.try_init().is_err() {
         return guard;
     }
@@ -68,6 +77,7 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let place = panic.location().map(ToString::to_string);
     tracing::error!(
         place,
+        trace_id = traces::current().map(tracing::field::display),
         panic = panic.payload_as_str(),
         "panicked: this is a bug"
     );

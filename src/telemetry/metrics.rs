@@ -5,12 +5,15 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use opentelemetry::trace::TraceId;
+
 use super::{
     callers::{CallerTallies, Unauthenticated},
     decision_log,
     exposition::{self, Format},
     tally::{Counts, Durations, Names, Room},
     tls::TlsTally,
+    traces::sending::{Fault, Sent},
 };
 use crate::{
     live::Snapshot,
@@ -109,6 +112,23 @@ impl Metrics {
         });
     }
 
+    /// Remembers the trace of a decision that took `took`, as an example of those that take so long.
+    pub fn traced(&self, rpc: Rpc, trace_id: TraceId, took: Duration) {
+        if let Some(durations) = self.0.took.get(rpc as usize) {
+            durations.exemplify(trace_id, took);
+        }
+    }
+
+    /// What became of the spans of the process.
+    pub(super) fn sent(&self) -> Arc<Sent> {
+        Arc::clone(&self.0.spans)
+    }
+
+    /// All counters.
+    pub(super) fn tallies(&self) -> &Arc<Tallies> {
+        &self.0
+    }
+
     /// Counts what became of a text of the connector set `set` that was read.
     pub fn reloaded(&self, set: &str, result: ReloadResult) {
         self.0.set(set, |tally| tally.reloads.add(result as usize));
@@ -203,6 +223,23 @@ impl Rpc {
         }
     }
 
+    /// Its full name in the contract.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::CheckInbound => "postern.v1.PolicyDecisionService/CheckInbound",
+            Self::CheckOutbound => "postern.v1.PolicyDecisionService/CheckOutbound",
+            Self::CheckStream => "postern.v1.PolicyDecisionService/CheckStream",
+            Self::ExplainInbound => "postern.v1.PolicyExplanationService/ExplainInbound",
+            Self::ExplainOutbound => "postern.v1.PolicyExplanationService/ExplainOutbound",
+        }
+    }
+
+    /// The call that is made at `path`; none where it is another service's.
+    pub fn at(path: &str) -> Option<Self> {
+        let method = path.strip_prefix('/')?;
+        Self::ALL.into_iter().find(|rpc| rpc.method() == method)
+    }
+
     /// True where its answers are decisions that a gateway acts on.
     pub const fn decides(self) -> bool {
         match self {
@@ -250,11 +287,22 @@ pub(super) struct Tallies {
     pub(super) tls: TlsTally,
     pub(super) decision_log: OnceLock<Arc<decision_log::State>>,
     pub(super) callers: CallerTallies,
+    /// What became of spans.
+    pub(super) spans: Arc<Sent>,
+    /// How often these very counters were sent by OTLP, and how often they could not be.
+    pub(super) pushes: Counts<2>,
+    pub(super) pushing: Fault,
     sets_left: Room,
     connectors_left: Room,
 }
 
 impl Tallies {
+    /// The calls that decide, and how long their decisions took.
+    pub(super) fn durations(&self) -> impl Iterator<Item = (Rpc, &Durations)> {
+        let all = Rpc::ALL.into_iter().zip(&self.took);
+        all.filter(|(rpc, _)| rpc.decides())
+    }
+
     fn set(&self, name: &str, add: impl FnOnce(&SetTally)) {
         self.sets.with(name, &self.sets_left, add);
     }
@@ -269,6 +317,9 @@ impl Default for Tallies {
             tls: TlsTally::default(),
             decision_log: OnceLock::new(),
             callers: CallerTallies::default(),
+            spans: Arc::default(),
+            pushes: Counts::default(),
+            pushing: Fault::default(),
             sets_left: Room::new(SETS),
             connectors_left: Room::new(CONNECTORS),
         }

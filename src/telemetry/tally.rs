@@ -6,11 +6,12 @@ use std::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use foldhash::fast::RandomState;
+use opentelemetry::trace::TraceId;
 
 /// `N` counters side by side.
 #[derive(Debug)]
@@ -41,6 +42,16 @@ impl<const N: usize> Default for Counts<N> {
 pub(super) struct Durations {
     counts: Counts<{ BOUNDS.len() + 1 }>,
     nanoseconds: AtomicU64,
+    /// The last that was traced, for each bucket.
+    examples: [ArcSwapOption<Example>; BOUNDS.len() + 1],
+}
+
+/// A trace that shows what took so long.
+#[derive(Debug)]
+pub(super) struct Example {
+    pub(super) trace_id: TraceId,
+    pub(super) took: Duration,
+    pub(super) at: SystemTime,
 }
 
 impl Durations {
@@ -50,6 +61,21 @@ impl Durations {
         self.counts
             .add(BOUNDS.partition_point(|bound| *bound < nanoseconds));
         self.nanoseconds.fetch_add(nanoseconds, Relaxed);
+    }
+
+    /// Remembers the trace of what took `took` as the example of its bucket.
+    pub(super) fn exemplify(&self, trace_id: TraceId, took: Duration) {
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        let at = BOUNDS.partition_point(|bound| *bound < nanoseconds);
+        if let Some(example) = self.examples.get(at) {
+            let at = SystemTime::now();
+            example.store(Some(Arc::new(Example { trace_id, took, at })));
+        }
+    }
+
+    /// The example of each bucket, where it has one.
+    pub(super) fn examples(&self) -> impl Iterator<Item = Option<Arc<Example>>> {
+        self.examples.iter().map(ArcSwapOption::load_full)
     }
 
     /// All of them together, in seconds.

@@ -19,6 +19,8 @@ mod log;
 #[cfg(test)]
 mod naive;
 #[cfg(test)]
+mod otlp;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod reloading;

@@ -54,6 +54,15 @@ impl Running {
         Self::serve_folder(folder, settings)
     }
 
+    /// The same with one set and variables.
+    pub(crate) fn serve_told(set: &str, settings: &str, variables: &[(&str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let connectors = folder.path().join("connectors");
+        fs::create_dir(&connectors).unwrap();
+        fs::write(connectors.join("default.toml"), set).unwrap();
+        Self::start(folder, settings, Stdio::null(), variables)
+    }
+
     /// Serves the folder `connectors` of `folder`, however it was made.
     pub(crate) fn serve_folder(folder: TempDir, settings: &str) -> Self {
         Self::serve_to(folder, settings, Stdio::null())
@@ -61,6 +70,10 @@ impl Running {
 
     /// The same, with its standard output.
     pub(crate) fn serve_to(folder: TempDir, settings: &str, stdout: Stdio) -> Self {
+        Self::start(folder, settings, stdout, &[])
+    }
+
+    fn start(folder: TempDir, settings: &str, stdout: Stdio, variables: &[(&str, &str)]) -> Self {
         let file = folder.path().join("postern.toml");
         fs::write(&file, format!("version = 1\n{settings}")).unwrap();
         let mut child = postern()
@@ -73,6 +86,7 @@ impl Running {
                 "--config",
             ])
             .arg(&file)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::piped())
@@ -124,6 +138,14 @@ impl Running {
     /// A connection to it.
     pub(crate) async fn client(&self) -> Client {
         Client::dial(&self.listen.to_string()).await.unwrap()
+    }
+
+    /// How much memory it holds, in KiB.
+    pub(crate) fn resident(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.unwrap().split_whitespace().next();
+        number.unwrap().parse().unwrap()
     }
 
     /// Sends it a signal: "TERM", "HUP".
@@ -219,12 +241,13 @@ fn address(event: &Value, name: &str) -> Option<SocketAddr> {
     field(event, name)?.as_str()?.parse().ok()
 }
 
-/// The binary, without any `POSTERN_…` variable.
+/// The binary, without any `POSTERN_…` or `OTEL_…` variable.
 pub(crate) fn postern() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postern"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("POSTERN_") {
-            command.env_remove(name);
+        let name_text = name.to_string_lossy();
+        if name_text.starts_with("POSTERN_") || name_text.starts_with("OTEL_") {
+            command.env_remove(&name);
         }
     }
     command.env_remove("RUST_LOG");

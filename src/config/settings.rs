@@ -3,6 +3,7 @@
 pub mod bounds;
 pub mod callers;
 pub mod decision_log;
+mod limits;
 pub mod otel;
 pub mod otlp;
 pub mod secret;
@@ -18,13 +19,16 @@ use std::{
 
 use schemars::Schema;
 
-pub use self::server::{ClientCa, Tls};
 use self::{
     bounds::{Bounds, RawSetBounds},
     callers::{CallerSettings, RawCallerSettings},
     decision_log::{DecisionLog, RawDecisionLog},
     otlp::{Otlp, RawMetrics, RawTracing},
     server::{RawServer, exposed},
+};
+pub use self::{
+    limits::Limits,
+    server::{ClientCa, Tls},
 };
 use super::{
     finding::{Finding, Findings},
@@ -47,6 +51,8 @@ pub struct Settings {
     pub allow_plaintext: bool,
     /// What TLS is spoken with over the network; none: plaintext.
     pub tls: Option<Tls>,
+    /// What gateways may ask, and for how long.
+    pub limits: Limits,
     /// Where health, status and metrics are read, over HTTP.
     pub admin_listen: SocketAddr,
     /// The directory of the connector sets, as written: a relative one in a settings file is
@@ -107,6 +113,7 @@ impl Default for Settings {
             socket_mode: 0o660,
             allow_plaintext: false,
             tls: None,
+            limits: Limits::default(),
             admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464),
             connectors: PathBuf::from("connectors"),
             default_set: None,
@@ -356,24 +363,30 @@ pub(super) fn name_of_set(raw: &At<String>, findings: &mut Findings) -> Option<S
 }
 
 fn length(raw: Option<&At<String>>, findings: &mut Findings) -> Option<Duration> {
-    let At { value, span } = raw?;
-    let length = humantime::parse_duration(value).ok();
-    if length.is_some_and(|length| length <= LONGEST_WAIT) {
-        return length;
+    let length = duration(raw, findings)?;
+    if length <= LONGEST_WAIT {
+        return Some(length);
     }
-    let finding = if length.is_some() {
-        let message = format!("`{}` is longer than a day", shown(value));
-        Finding::error("duration-too-long", span.clone(), message)
-            .help("the process would not end: write some seconds, like `20s`")
-    } else {
-        let message = format!("`{}` is not a length of time", shown(value));
-        let help = match value.trim().parse::<u64>() {
-            Ok(number) => format!("add a unit: `{number}s` for seconds, `{number}ms`, `{number}m`"),
-            Err(_) => "write numbers with units, like `500ms`, `20s` or `1m 30s`".to_owned(),
-        };
-        Finding::error("duration-invalid", span.clone(), message).help(help)
-    };
+    let At { value, span } = raw?;
+    let message = format!("`{}` is longer than a day", shown(value));
+    let finding = Finding::error("duration-too-long", span.clone(), message)
+        .help("the process would not end: write some seconds, like `20s`");
     findings.push(finding);
+    None
+}
+
+/// A length of time, however long.
+fn duration(raw: Option<&At<String>>, findings: &mut Findings) -> Option<Duration> {
+    let At { value, span } = raw?;
+    if let Ok(length) = humantime::parse_duration(value) {
+        return Some(length);
+    }
+    let message = format!("`{}` is not a length of time", shown(value));
+    let help = match value.trim().parse::<u64>() {
+        Ok(number) => format!("add a unit: `{number}s` for seconds, `{number}ms`, `{number}m`"),
+        Err(_) => "write numbers with units, like `500ms`, `20s` or `1m 30s`".to_owned(),
+    };
+    findings.push(Finding::error("duration-invalid", span.clone(), message).help(help));
     None
 }
 

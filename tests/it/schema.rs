@@ -30,6 +30,7 @@ const UNSEEN: [&str; 27] = [
     "decision-log-nowhere",
     "decision-log-twice",
     "duration-invalid",
+    "duration-out-of-range",
     "duration-too-long",
     "end-not-header",
     "end-not-last",

@@ -10,7 +10,9 @@ use super::{
         value::Texts,
         words::shown,
     },
-    Settings, set,
+    Settings,
+    limits::{self, RawLimits},
+    set,
 };
 use crate::mail::TlsVersion;
 
@@ -60,6 +62,8 @@ table! {
         allow_plaintext: Option<At<bool>> = "allow_plaintext" => "allow_plaintext = true";
         /// What TLS is spoken with over the network; unix-domain sockets are without.
         tls: Option<At<RawTls>> = "tls";
+        /// What gateways may ask of one process, and for how long.
+        limits: Option<At<RawLimits>> = "limits";
     }
 }
 
@@ -96,6 +100,9 @@ pub(super) fn check(raw: &RawServer, settings: &mut Settings, findings: &mut Fin
     );
     if let Some(allow) = &raw.allow_plaintext {
         settings.allow_plaintext = allow.value;
+    }
+    if let Some(limits) = &raw.limits {
+        settings.limits = limits::check(&limits.value, findings);
     }
     settings.tls = raw.tls.as_ref().and_then(|raw| tls(raw, findings));
 }

@@ -1,5 +1,6 @@
 //! The HTTP edge for operators: is it alive, is it ready, what is in force, what was counted.
 
+mod bounded;
 mod guard;
 mod status;
 
@@ -26,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    bounded::Bounded,
     guard::{Guard, guarded},
     status::Page,
 };
@@ -74,13 +76,14 @@ impl Admin {
         self
     }
 
-    /// Answers on `listener` until `stop` is cancelled; requests in flight are finished.
+    /// Answers on `listener` until `stop` is cancelled; requests in flight are finished. Who is slow
+    /// to ask or to take an answer is cut.
     pub fn serve(
         self,
         listener: TcpListener,
         stop: CancellationToken,
     ) -> impl Future<Output = io::Result<()>> + Send {
-        axum::serve(listener, self.router())
+        axum::serve(Bounded::new(listener), self.router())
             .with_graceful_shutdown(stop.cancelled_owned())
             .into_future()
     }

@@ -3,6 +3,7 @@
 mod certificates;
 pub mod cores;
 mod decision_log;
+mod limits;
 pub mod listener;
 mod otlp;
 mod parts;
@@ -24,6 +25,7 @@ use self::{
     certificates::Certificates,
     cores::Cores,
     decision_log::DecisionLog,
+    limits::open_enough,
     listener::Listener,
     otlp::Otlp,
     parts::{Part, Parts},
@@ -40,6 +42,7 @@ use crate::{
     live::{Access, Live, Snapshot},
     rpc::{
         gate::Admission,
+        limits::{Bounds, Limits},
         peer::is_loopback,
         server::{self, ServicesError},
         tls::material::Unusable,
@@ -219,12 +222,7 @@ impl App<'_> {
         certificates: Option<Certificates>,
     ) -> Result<(), AppError> {
         let mut signals = Signals::new().map_err(AppError::Signals)?;
-        let (mut gateways, mut listens) = (Vec::new(), Vec::new());
-        for endpoint in &self.settings.listen {
-            let (listener, at) = listen(endpoint, self.settings.socket_mode).await?;
-            gateways.push(listener);
-            listens.push(at);
-        }
+        let (gateways, listens) = listen_all(self.settings).await?;
         let (operators, admin_listens) = listen_admin(self.settings.admin_listen).await?;
 
         let (ready, stages, stop) = (
@@ -264,18 +262,22 @@ impl App<'_> {
         if let Some(log) = self.decision_log.take() {
             parts.spawn(Part::DecisionLog, &stop, log.keep(stop.clone()));
         }
+        let limits = Limits::from(&self.settings.limits);
+        let bounds = Bounds::new(limits, self.metrics.clone());
         let (services, health) = server::services(
             live,
             self.admission(),
             self.metrics.clone(),
+            &limits,
             journal,
             self.otlp.traces(),
             &stages,
         )
         .await?;
         let serve = move |connection, drain| {
-            let (services, tls) = (services.clone(), tls.clone());
-            transport::serve(connection, tls, move |peer| services.to(peer), drain)
+            let (services, tls, bounds) = (services.clone(), tls.clone(), bounds.clone());
+            let answers = move |peer, line| services.to(peer, line);
+            transport::serve(connection, tls, answers, bounds, drain)
         };
         let (cores, ends) = Cores::start(&serve, &stages).map_err(AppError::Threads)?;
         for ended in ends {
@@ -399,6 +401,18 @@ fn sets(snapshot: &Snapshot) -> String {
         write!(text, " and {more} more").unwrap_or_default();
     }
     text
+}
+
+/// Opens all that gateways ask at.
+async fn listen_all(settings: &Settings) -> Result<(Vec<Listener>, Vec<Endpoint>), AppError> {
+    open_enough(settings.limits.connections);
+    let (mut gateways, mut listens) = (Vec::new(), Vec::new());
+    for endpoint in &settings.listen {
+        let (listener, at) = listen(endpoint, settings.socket_mode).await?;
+        gateways.push(listener);
+        listens.push(at);
+    }
+    Ok((gateways, listens))
 }
 
 /// Opens what gateways come to, and says where it is.

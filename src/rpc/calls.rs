@@ -30,12 +30,18 @@ use crate::telemetry::{Metrics, Rpc};
 pub(super) struct Calls {
     gate: Gate,
     metrics: Metrics,
+    message_timeout: Duration,
 }
 
 impl Calls {
-    /// Lets calls in by `gate`, and counts them in `metrics`.
-    pub(super) fn new(gate: Gate, metrics: Metrics) -> Self {
-        Self { gate, metrics }
+    /// Lets calls in by `gate`, and counts them in `metrics`; their messages may take so long to
+    /// come.
+    pub(super) fn new(gate: Gate, metrics: Metrics, message_timeout: Duration) -> Self {
+        Self {
+            gate,
+            metrics,
+            message_timeout,
+        }
     }
 }
 
@@ -47,16 +53,18 @@ impl<S> Layer<S> for Calls {
             inner,
             gate: self.gate.clone(),
             metrics: self.metrics.clone(),
+            message_timeout: self.message_timeout,
         }
     }
 }
 
 /// Services whose calls are watched.
 #[derive(Clone, Debug)]
-pub struct Watched<S> {
+pub(super) struct Watched<S> {
     inner: S,
     gate: Gate,
     metrics: Metrics,
+    message_timeout: Duration,
 }
 
 impl<S> Service<Request<Body>> for Watched<S>
@@ -92,16 +100,18 @@ where
             }
         };
         // Why here: the transport keeps the same deadline, and begins it later.
-        let deadline = deadline(request.headers()).map(sleep);
+        // An answer begins as soon as the message is there: whatever waits, waits for that.
+        let (within, late) = match deadline(request.headers()) {
+            Some(within) if within < self.message_timeout => (within, Failure::deadline_exceeded()),
+            Some(_) | None => (self.message_timeout, Failure::message_late()),
+        };
+        let deadline = sleep(within);
         let answer = caught(self.inner.call(request));
         Box::pin(async move {
-            let response = match deadline {
-                None => answer.await,
-                Some(deadline) => tokio::select! {
-                    biased;
-                    response = answer => response,
-                    () = deadline => Status::from(Failure::deadline_exceeded()).into_http(),
-                },
+            let response = tokio::select! {
+                biased;
+                response = answer => response,
+                () = deadline => Status::from(late).into_http(),
             };
             let status = Status::from_header_map(response.headers())
                 .filter(|status| status.code() != Code::Ok);
@@ -164,7 +174,7 @@ fn outcome(status: &Status) -> &'static str {
 }
 
 /// The call that a path stands for, where it is one with one answer; a stream counts itself.
-fn unary(path: &str) -> Option<Rpc> {
+pub(super) fn unary(path: &str) -> Option<Rpc> {
     match path {
         "/postern.v1.PolicyDecisionService/CheckInbound" => Some(Rpc::CheckInbound),
         "/postern.v1.PolicyDecisionService/CheckOutbound" => Some(Rpc::CheckOutbound),
@@ -176,7 +186,7 @@ fn unary(path: &str) -> Option<Rpc> {
 
 /// How long the caller waits for the beginning of an answer (`grpc-timeout`: at most eight digits
 /// and a unit).
-fn deadline(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn deadline(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
@@ -247,7 +257,7 @@ mod tests {
         request
             .extensions_mut()
             .insert(Arc::new(Peer::plaintext(origin)));
-        let response = Calls::new(Gate::default(), Metrics::new())
+        let response = Calls::new(Gate::default(), Metrics::new(), Duration::from_secs(10))
             .layer(service)
             .oneshot(request)
             .await

@@ -4,6 +4,7 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
@@ -36,8 +37,9 @@ pub(super) enum Stream {
 }
 
 impl Connection {
-    /// What to speak over, and with whom; none where `tls` is to be spoken and cannot be.
-    pub(super) async fn begin(self, tls: Option<&Tls>) -> Option<(Stream, Peer)> {
+    /// What to speak over, and with whom; none where `tls` is to be spoken and cannot be, or not
+    /// `within` that time.
+    pub(super) async fn begin(self, tls: Option<&Tls>, within: Duration) -> Option<(Stream, Peer)> {
         let stream = match self {
             Self::Tcp(stream) => stream,
             Self::Unix(stream) => {
@@ -48,7 +50,7 @@ impl Connection {
         let Some(tls) = tls else {
             return Some((Stream::Tcp(stream), peer));
         };
-        let (stream, certificate) = tls.accept(stream).await?;
+        let (stream, certificate) = tls.accept(stream, within).await?;
         let peer = Peer {
             encrypted: true,
             certificate,

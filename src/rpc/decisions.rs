@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     future::{Future, ready},
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -19,7 +20,10 @@ use tonic::{
 use tower::{Service, service_fn};
 
 use super::{
+    calls::deadline,
+    failure::Failure,
     gate::asking,
+    line::Line,
     service::{Check, Policy},
     stream::Answers,
     wire::PREFIX,
@@ -59,13 +63,17 @@ impl Decisions {
     /// Answers a stream of questions.
     async fn stream(self, request: http::Request<Body>) -> http::Response<Body> {
         let service = service_fn(|request: Request<Streaming<Bytes>>| {
-            ready(match asking(&request).cloned() {
-                Ok(asking) => {
-                    let questions = request.into_inner();
-                    let answers = Answers::new(self.policy.clone(), asking, questions);
+            let line = request.extensions().get::<Arc<Line>>();
+            let ending = line.map(|line| line.ending().clone());
+            let within = deadline(request.metadata().as_ref());
+            ready(match (asking(&request).cloned(), ending) {
+                (Ok(asking), Some(ending)) => {
+                    let (policy, questions) = (self.policy.clone(), request.into_inner());
+                    let answers = Answers::new(policy, asking, questions, ending, within);
                     Ok(Response::new(answers))
                 }
-                Err(failure) => Err(Status::from(failure)),
+                (Err(failure), _) => Err(Status::from(failure)),
+                (Ok(_), None) => Err(Failure::internal().into()),
             })
         });
         let mut grpc = Grpc::new(Octets).max_decoding_message_size(self.most_octets);

@@ -7,7 +7,10 @@ use tonic::{Code, Status, metadata::MetadataMap};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::{facts::BadField, pb};
-use crate::{policy::NotFound, telemetry::Unauthenticated};
+use crate::{
+    policy::NotFound,
+    telemetry::{Limit, Unauthenticated},
+};
 
 /// Why a question has no answer. `docs/errors.md` says what a gateway does about each.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -119,13 +122,39 @@ impl Failure {
         }
     }
 
-    /// The server stops: another one answers.
+    /// The server stops, or the connection is of age: another one answers.
     pub(super) fn draining() -> Self {
         Self::new(
             Code::Unavailable,
             "DRAINING",
-            "the server is stopping: ask the questions without an answer again on a new stream",
+            "the server is stopping, or the connection is of age: ask the questions without an \
+             answer again on a new stream",
         )
+    }
+
+    /// This replica has as much to do as it may have.
+    pub(super) fn overloaded(limit: Limit) -> Self {
+        let message = match limit {
+            Limit::Calls => {
+                "this replica has as many calls in flight as it may have: ask another one"
+            }
+            Limit::StreamsPerConnection => {
+                "this connection has as many open streams as it may have: send more questions over \
+                 each of them, or make another connection"
+            }
+            Limit::Connections => {
+                "this replica has as many connections as it may have, and answers for its health \
+                 alone on this one: ask another replica"
+            }
+            Limit::MessageTimeout => "the answer was not taken in time",
+        };
+        Self::new(Code::Unavailable, "OVERLOADED", message)
+    }
+
+    /// The question did not come in time.
+    pub(super) fn message_late() -> Self {
+        let message = "the message did not come whole in the time that the server waits for it";
+        Self::new(Code::DeadlineExceeded, "MESSAGE_TIMEOUT", message)
     }
 
     /// A bug of the server, of which the peer learns nothing.
@@ -334,7 +363,7 @@ const MESSAGE_INVALID: &str =
     "the request is no message of the contract: compare the client's proto files with it";
 
 /// The trailer that tells when to ask again.
-const PUSHBACK: &str = "grpc-retry-pushback-ms";
+pub(super) const PUSHBACK: &str = "grpc-retry-pushback-ms";
 
 /// The domain of every google.rpc.ErrorInfo of this service.
 const DOMAIN: &str = "postern";
@@ -359,6 +388,10 @@ mod tests {
             Failure::not_found(NotFound::Unnamed),
             Failure::question_missing(),
             Failure::draining(),
+            Failure::overloaded(Limit::Calls),
+            Failure::overloaded(Limit::StreamsPerConnection),
+            Failure::overloaded(Limit::Connections),
+            Failure::message_late(),
             Failure::internal(),
             Failure::deadline_exceeded(),
             Failure::caller_limit(Duration::from_millis(7)),

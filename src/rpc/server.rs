@@ -11,6 +11,7 @@ use super::{
     decisions::Decisions,
     gate::{Admission, Gate},
     journal::Journal,
+    limits::Limits,
     pb::{self, policy_explanation_service_server::PolicyExplanationServiceServer},
     service::Policy,
     services::Services,
@@ -21,24 +22,26 @@ use crate::{
     telemetry::{Metrics, Traces},
 };
 
-/// What a server answers, from `live` to whom `admission` lets in, and what keeps its health as
-/// `stages` say. Decisions are left in `journal`, and in the spans of calls that `traces` takes.
+/// What a server answers, from `live` to whom `admission` lets in and within `limits`, and what keeps
+/// its health as `stages` say. Decisions are left in `journal`, and in the spans of calls that
+/// `traces` takes.
 pub async fn services(
     live: Arc<Live>,
     admission: Admission,
     metrics: Metrics,
+    limits: &Limits,
     journal: Option<Journal>,
     traces: Traces,
     stages: &Stages,
 ) -> Result<(Services, Health), ServicesError> {
     let (reporter, health) = tonic_health::server::health_reporter();
     let gate = Gate::new(admission, metrics.clone()).traced(traces);
-    let policy =
-        Policy::new(live, gate.clone(), metrics.clone(), stages.drain.clone()).journalled(journal);
-    let mut routes = routes(policy.clone())?;
+    let policy = Policy::new(live, gate.clone(), metrics.clone()).journalled(journal);
+    let mut routes = routes(policy.clone(), limits.message_octets)?;
     routes.add_service(health);
     report(&reporter, ServingStatus::Serving).await;
-    let all = Calls::new(gate.clone(), metrics).layer(routes.routes().prepare());
+    let all =
+        Calls::new(gate.clone(), metrics, limits.message_timeout).layer(routes.routes().prepare());
     let stages = stages.clone();
     Ok((
         Services::new(policy, gate, all),
@@ -79,7 +82,10 @@ pub struct ServicesError(#[from] tonic_reflection::server::Error);
 
 /// The services of the contract, and reflection in both of its versions; it knows the details of
 /// errors, too, so that clients that live by it can show them.
-fn routes(policy: Policy) -> Result<RoutesBuilder, tonic_reflection::server::Error> {
+fn routes(
+    policy: Policy,
+    message_octets: usize,
+) -> Result<RoutesBuilder, tonic_reflection::server::Error> {
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
@@ -88,9 +94,9 @@ fn routes(policy: Policy) -> Result<RoutesBuilder, tonic_reflection::server::Err
     };
     let mut routes = Routes::builder();
     routes
-        .add_service(Decisions::new(policy.clone(), MESSAGE_OCTETS))
+        .add_service(Decisions::new(policy.clone(), message_octets))
         .add_service(
-            PolicyExplanationServiceServer::new(policy).max_decoding_message_size(MESSAGE_OCTETS),
+            PolicyExplanationServiceServer::new(policy).max_decoding_message_size(message_octets),
         )
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?);
@@ -109,6 +115,3 @@ const HEALTH_SERVICES: [&str; 3] = [
     "postern.v1.PolicyDecisionService",
     "postern.v1.PolicyExplanationService",
 ];
-
-/// How large a message may be. A session with a certificate of many names has a few thousand.
-const MESSAGE_OCTETS: usize = 1024 * 1024;

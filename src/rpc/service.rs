@@ -8,7 +8,6 @@ use std::{
 
 use hyper::body::Bytes;
 use prost::Message as _;
-use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status};
 
 use super::{
@@ -39,23 +38,16 @@ pub(super) struct Policy {
     live: Arc<Live>,
     gate: Gate,
     metrics: Metrics,
-    drain: CancellationToken,
     journal: Option<Journal>,
 }
 
 impl Policy {
-    /// Answers from `live` whom `gate` lets in; its streams end when `drain` is cancelled.
-    pub(super) fn new(
-        live: Arc<Live>,
-        gate: Gate,
-        metrics: Metrics,
-        drain: CancellationToken,
-    ) -> Self {
+    /// Answers from `live` whom `gate` lets in.
+    pub(super) fn new(live: Arc<Live>, gate: Gate, metrics: Metrics) -> Self {
         Self {
             live,
             gate,
             metrics,
-            drain,
             journal: None,
         }
     }
@@ -248,10 +240,9 @@ impl Policy {
         self.metrics.called(rpc, code);
     }
 
-    /// Watches a stream, and gives what is cancelled when it has to end.
-    pub(super) fn stream(&self) -> (Call, CancellationToken) {
-        let call = self.metrics.call(Rpc::CheckStream);
-        (call, self.drain.child_token())
+    /// Watches a stream.
+    pub(super) fn stream(&self) -> Call {
+        self.metrics.call(Rpc::CheckStream)
     }
 
     /// Runs `question` against one snapshot; a panic in it is a failure of this question alone.
@@ -319,12 +310,7 @@ mod tests {
             directory_fault: None,
         };
         let live = Arc::new(Live::new(empty));
-        let policy = Policy::new(
-            live,
-            Gate::default(),
-            Metrics::new(),
-            CancellationToken::new(),
-        );
+        let policy = Policy::new(live, Gate::default(), Metrics::new());
         let broken: Result<(), _> = policy.answer(Rpc::CheckInbound, |_| panic!("a bug"));
         assert_eq!(broken, Err(Failure::internal()));
         assert_eq!(policy.answer(Rpc::CheckInbound, |_| Ok(7)), Ok(7));

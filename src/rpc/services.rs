@@ -22,14 +22,15 @@ use hyper::{
     http::request::Parts,
     service::Service,
 };
-use tonic::{Status, body::Body, service::Routes};
+use tonic::{Code, Status, body::Body, service::Routes};
 use tower::Service as _;
 
 use super::{
-    calls::Watched,
-    decisions::{CHECK_INBOUND, CHECK_OUTBOUND},
+    calls::{Watched, unary},
+    decisions::{CHECK_INBOUND, CHECK_OUTBOUND, CHECK_STREAM},
     failure::{Failure, code_name},
     gate::Gate,
+    line::{Line, Permit},
     peer::Peer,
     service::{Check, Policy},
     wire::PREFIX,
@@ -49,6 +50,7 @@ pub struct Services {
 pub struct Answers {
     services: Services,
     peer: Arc<Peer>,
+    line: Arc<Line>,
 }
 
 impl Services {
@@ -57,26 +59,49 @@ impl Services {
         Self { policy, gate, all }
     }
 
-    /// What answers the calls of `peer`.
-    pub fn to(&self, peer: Peer) -> Answers {
+    /// What answers the calls of `peer`, who asks over `line`.
+    pub fn to(&self, peer: Peer, line: Arc<Line>) -> Answers {
         Answers {
             services: self.clone(),
             peer: Arc::new(peer),
+            line,
         }
     }
 }
 
 impl Answers {
-    fn general(&self, mut request: Request<Body>) -> Answering {
+    fn general(&self, mut request: Request<Body>) -> General {
         request.extensions_mut().insert(Arc::clone(&self.peer));
-        Answering::General(self.services.all.clone().call(request))
+        request.extensions_mut().insert(Arc::clone(&self.line));
+        self.services.all.clone().call(request)
+    }
+
+    /// The answer to a call that is turned away.
+    fn turned_away(&self, path: &str, headers: HeaderMap) -> Answering {
+        let rpc = match path {
+            CHECK_STREAM => Some(Rpc::CheckStream),
+            path => unary(path),
+        };
+        if let Some(rpc) = rpc {
+            self.services
+                .policy
+                .called(rpc, code_name(Code::Unavailable));
+        }
+        let mut response = Response::new(Part::End);
+        *response.headers_mut() = headers;
+        Answering {
+            part: Coming::InPlace(Some(response)),
+            permit: None,
+        }
     }
 
     /// The answer to a message that came whole; none where it is for the general way.
-    fn in_place(&self, call: Unary, head: &Parts, body: &[u8]) -> Option<Response<Answer>> {
+    fn in_place(&self, call: Unary, head: &Parts, body: &[u8]) -> Option<Response<Part>> {
         let (prefix, message) = body.split_first_chunk::<PREFIX>()?;
         let [compressed, length @ ..] = *prefix;
-        if compressed != 0 || u32::from_be_bytes(length) as usize != message.len() {
+        let most = self.line.bounds().limits().message_octets;
+        let length = u32::from_be_bytes(length) as usize;
+        if compressed != 0 || length != message.len() || length > most {
             return None;
         }
         let Services { policy, gate, .. } = &self.services;
@@ -97,11 +122,11 @@ impl Answers {
         policy.called(call.rpc, code);
         Some(match answer {
             Ok(message) => {
-                let mut response = Response::new(Answer::Whole(message));
+                let mut response = Response::new(Part::Whole(message));
                 response.headers_mut().insert(CONTENT_TYPE, GRPC);
                 response
             }
-            Err(failure) => Status::from(failure).into_http().map(Answer::General),
+            Err(failure) => Status::from(failure).into_http().map(Part::General),
         })
     }
 }
@@ -112,8 +137,13 @@ impl Service<Request<Incoming>> for Answers {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
+        let permit = match self.line.admit(request.uri().path()) {
+            Ok(permit) => Some(permit),
+            Err(headers) => return self.turned_away(request.uri().path(), headers),
+        };
+        let answering = |part| Answering { part, permit };
         let Some(call) = Unary::of(&request) else {
-            return self.general(request.map(Body::new));
+            return answering(Coming::General(self.general(request.map(Body::new))));
         };
         let (head, mut rest) = request.into_parts();
         let mut context = Context::from_waker(Waker::noop());
@@ -123,10 +153,12 @@ impl Service<Request<Incoming>> for Answers {
         };
         let whole = first.as_ref().filter(|_| rest.is_end_stream());
         if let Some(answer) = whole.and_then(|body| self.in_place(call, &head, body)) {
-            return Answering::InPlace(Some(answer));
+            return answering(Coming::InPlace(Some(answer)));
         }
         let body = Body::new(Begun { first, rest });
-        self.general(Request::from_parts(head, body))
+        answering(Coming::General(
+            self.general(Request::from_parts(head, body)),
+        ))
     }
 }
 
@@ -158,42 +190,63 @@ impl Unary {
 }
 
 /// An answer that is there, or to come.
-pub enum Answering {
-    /// It is there, until it is taken.
-    InPlace(Option<Response<Answer>>),
-    /// It comes the general way.
-    General(<Watched<Routes> as tower::Service<Request<Body>>>::Future),
+pub struct Answering {
+    part: Coming,
+    /// Given to the answer.
+    permit: Option<Permit>,
 }
+
+enum Coming {
+    /// It is there, until it is taken.
+    InPlace(Option<Response<Part>>),
+    /// It comes the general way.
+    General(General),
+}
+
+type General = <Watched<Routes> as tower::Service<Request<Body>>>::Future;
 
 impl Future for Answering {
     type Output = Result<Response<Answer>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
+        let this = &mut *self;
+        let response = match &mut this.part {
             // A future that has ended is not polled again.
-            Self::InPlace(answer) => answer
-                .take()
-                .map_or(Poll::Pending, |answer| Poll::Ready(Ok(answer))),
-            Self::General(answer) => answer
+            Coming::InPlace(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
+            Coming::General(answer) => answer
                 .as_mut()
                 .poll(context)
-                .map_ok(|response| response.map(Answer::General)),
-        }
+                .map(|Ok(response)| response.map(Part::General)),
+        };
+        response.map(|response| {
+            let permit = this.permit.take();
+            Ok(response.map(|part| Answer {
+                part,
+                _permit: permit,
+            }))
+        })
     }
 }
 
 impl fmt::Debug for Answering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::InPlace(_) => "InPlace",
-            Self::General(_) => "General",
+        f.write_str(match self.part {
+            Coming::InPlace(_) => "InPlace",
+            Coming::General(_) => "General",
         })
     }
 }
 
-/// The body of a response.
+/// The body of a response; its call is in flight for as long as it is there.
 #[derive(Debug)]
-pub enum Answer {
+pub struct Answer {
+    part: Part,
+    _permit: Option<Permit>,
+}
+
+/// What is still to be sent.
+#[derive(Debug)]
+enum Part {
     /// A message, and after it the status OK.
     Whole(Bytes),
     /// The status OK.
@@ -212,33 +265,33 @@ impl hyper::body::Body for Answer {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let (frame, next) = match &mut *self {
-            Self::Whole(message) => (Frame::data(mem::take(message)), Self::Status),
-            Self::Status => {
+        let (frame, next) = match &mut self.part {
+            Part::Whole(message) => (Frame::data(mem::take(message)), Part::Status),
+            Part::Status => {
                 let mut trailers = HeaderMap::with_capacity(1);
                 trailers.insert("grpc-status", OK);
-                (Frame::trailers(trailers), Self::End)
+                (Frame::trailers(trailers), Part::End)
             }
-            Self::End => return Poll::Ready(None),
-            Self::General(body) => return Pin::new(body).poll_frame(context),
+            Part::End => return Poll::Ready(None),
+            Part::General(body) => return Pin::new(body).poll_frame(context),
         };
-        *self = next;
+        self.part = next;
         Poll::Ready(Some(Ok(frame)))
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(_) | Self::Status => false,
-            Self::End => true,
-            Self::General(body) => body.is_end_stream(),
+        match &self.part {
+            Part::Whole(_) | Part::Status => false,
+            Part::End => true,
+            Part::General(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(_) | Self::Status => SizeHint::default(),
-            Self::End => SizeHint::with_exact(0),
-            Self::General(body) => body.size_hint(),
+        match &self.part {
+            Part::Whole(_) | Part::Status => SizeHint::default(),
+            Part::End => SizeHint::with_exact(0),
+            Part::General(body) => body.size_hint(),
         }
     }
 }

@@ -8,11 +8,13 @@
 use std::{
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use hyper::body::Bytes;
+use tokio::time::{Sleep, sleep};
 use tokio_stream::Stream;
-use tokio_util::sync::WaitForCancellationFutureOwned;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use tonic::{Code, Status, Streaming};
 
 use super::{
@@ -27,7 +29,9 @@ pub(super) struct Answers {
     policy: Policy,
     asking: Asking,
     questions: Streaming<Bytes>,
-    drain: Pin<Box<WaitForCancellationFutureOwned>>,
+    ending: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The caller's; none: it waits for ever.
+    deadline: Option<Pin<Box<Sleep>>>,
     /// Counts the stream as one call; none once it has ended.
     call: Option<Call>,
     /// How many answers were given since the transport last had to take them.
@@ -35,15 +39,22 @@ pub(super) struct Answers {
 }
 
 impl Answers {
-    /// Answers `questions` of the call `asking` until they end or the server drains.
-    pub(super) fn new(policy: Policy, asking: Asking, questions: Streaming<Bytes>) -> Self {
-        let (call, drain) = policy.stream();
-        let drain = Box::pin(drain.cancelled_owned());
+    /// Answers `questions` of the call `asking` until they end, the connection is to end, or
+    /// `within` has passed.
+    pub(super) fn new(
+        policy: Policy,
+        asking: Asking,
+        questions: Streaming<Bytes>,
+        ending: CancellationToken,
+        within: Option<Duration>,
+    ) -> Self {
+        let call = policy.stream();
         Self {
             policy,
             asking,
             questions,
-            drain,
+            ending: Box::pin(ending.cancelled_owned()),
+            deadline: within.map(sleep).map(Box::pin),
             call: Some(call),
             given: 0,
         }
@@ -72,7 +83,11 @@ impl Stream for Answers {
             return Poll::Ready(None);
         }
         // Why first: every question that was read has been answered, and no more are read.
-        if self.drain.as_mut().poll(context).is_ready() {
+        let deadline = self.deadline.as_mut();
+        if deadline.is_some_and(|deadline| deadline.as_mut().poll(context).is_ready()) {
+            return Poll::Ready(Some(Err(self.fail(Failure::deadline_exceeded()))));
+        }
+        if self.ending.as_mut().poll(context).is_ready() {
             return Poll::Ready(Some(Err(self.fail(Failure::draining()))));
         }
         if self.given == BATCH {
@@ -126,7 +141,6 @@ mod tests {
     };
 
     use prost::Message as _;
-    use tokio_util::sync::CancellationToken;
     use tonic::codec::Codec as _;
 
     use super::*;
@@ -159,17 +173,13 @@ mod tests {
             directory_fault: None,
         };
         let live = Arc::new(Live::new(empty));
-        let policy = Policy::new(
-            live,
-            Gate::default(),
-            Metrics::new(),
-            CancellationToken::new(),
-        );
+        let policy = Policy::new(live, Gate::default(), Metrics::new());
         let frames = "\0\0\0\0\x02\x08\x07".repeat(questions);
         let questions = Streaming::new_request(Octets.decoder(), frames, None, None);
         let origin = Origin::Network(None);
         let asking = Asking::anybody(Peer::plaintext(origin));
-        Answers::new(policy, asking, questions)
+        let ending = CancellationToken::new();
+        Answers::new(policy, asking, questions, ending, None)
     }
 
     #[test]

@@ -63,11 +63,12 @@ impl Tls {
         self.config.store(Arc::new(material.config));
     }
 
-    /// Begins TLS on `stream`; none where that fails, which is counted and told.
-    pub(super) async fn accept(&self, stream: TcpStream) -> Option<Begun> {
+    /// Begins TLS on `stream`; none where that fails, or takes longer than `within`, which is
+    /// counted and told.
+    pub(super) async fn accept(&self, stream: TcpStream, within: Duration) -> Option<Begun> {
         let peer = stream.peer_addr().ok();
         let accepting = TlsAcceptor::from(self.config.load_full()).accept(stream);
-        match timeout(HANDSHAKE_TIMEOUT, accepting).await {
+        match timeout(within, accepting).await {
             Ok(Ok(stream)) => {
                 self.metrics.tls().shook_hands(Handshake::Completed);
                 let (_, session) = stream.get_ref();
@@ -133,9 +134,6 @@ fn outcome(error: &io::Error) -> Handshake {
         Some(_) | None => Handshake::BrokenOff,
     }
 }
-
-/// How long a peer may take to begin TLS.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// At most one refused handshake in so many milliseconds is told of.
 const TOLD_EVERY: u64 = 1_000;

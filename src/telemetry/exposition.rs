@@ -22,6 +22,7 @@ use prometheus_client::{
 
 use super::{
     decision_log::{Presented, State},
+    load::{Closed, Limit},
     logging,
     metrics::{CODES, ReloadResult, Rpc, SetTally, Tallies, VERDICTS},
 };
@@ -128,6 +129,7 @@ impl Collector for Page {
         let mut build = family(&mut encoder, "postern_build", help, MetricType::Info)?;
         build.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         self.calls(&mut encoder)?;
+        self.load(&mut encoder)?;
         self.durations(&mut encoder)?;
         let sets = self.tallies.sets.sorted();
         decisions(&sets, &mut encoder)?;
@@ -160,6 +162,29 @@ impl Page {
                     counter(&mut calls, &labels, count)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    fn load(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let load = &self.tallies.load;
+        let help = "Calls in flight, but for those about health";
+        let name = "postern_calls_in_flight";
+        let mut calls = family(encoder, name, help, MetricType::Gauge)?;
+        calls.encode_gauge(&count(load.calls.now()))?;
+        let help = "Connections that are open";
+        let mut open = family(encoder, "postern_connections", help, MetricType::Gauge)?;
+        open.encode_gauge(&count(load.connections.now()))?;
+        let help = "Calls that were turned away, by the limit that was reached";
+        let mut shed = family(encoder, "postern_calls_shed", help, MetricType::Counter)?;
+        for (limit, count) in Limit::ALL.iter().zip(load.shed.values()) {
+            counter(&mut shed, &[("limit", limit.as_str())], count)?;
+        }
+        let help = "Connections that were closed from this side, by the limit that was reached";
+        let name = "postern_connections_closed";
+        let mut closed = family(encoder, name, help, MetricType::Counter)?;
+        for (why, count) in Closed::ALL.iter().zip(load.closed.values()) {
+            counter(&mut closed, &[("limit", why.as_str())], count)?;
         }
         Ok(())
     }
@@ -426,6 +451,11 @@ fn counter_of_some(
     } else {
         Ok(())
     }
+}
+
+/// A gauge's value.
+fn count(level: usize) -> i64 {
+    i64::try_from(level).unwrap_or(i64::MAX)
 }
 
 /// Seconds since the epoch.

@@ -11,6 +11,7 @@ use super::{
     callers::{CallerTallies, Unauthenticated},
     decision_log,
     exposition::{self, Format},
+    load::Load,
     tally::{Counts, Durations, Names, Room},
     tls::TlsTally,
     traces::sending::{Fault, Sent},
@@ -110,6 +111,11 @@ impl Metrics {
                 );
             }
         });
+    }
+
+    /// What is open, and what was turned away.
+    pub fn load(&self) -> &Load {
+        &self.0.load
     }
 
     /// Remembers the trace of a decision that took `took`, as an example of those that take so long.
@@ -277,6 +283,7 @@ impl ReloadResult {
 /// All counters.
 #[derive(Debug)]
 pub(super) struct Tallies {
+    pub(super) load: Load,
     /// By call, then by status code as [`CODES`] has them.
     pub(super) calls: [Counts<{ CODES.len() }>; Rpc::ALL.len()],
     /// By call.
@@ -311,6 +318,7 @@ impl Tallies {
 impl Default for Tallies {
     fn default() -> Self {
         Self {
+            load: Load::default(),
             calls: Default::default(),
             took: Default::default(),
             sets: Names::default(),

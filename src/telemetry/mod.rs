@@ -4,6 +4,7 @@ mod callers;
 pub mod collector;
 pub mod decision_log;
 mod exposition;
+mod load;
 pub mod logging;
 mod metrics;
 pub mod pushing;
@@ -15,6 +16,7 @@ use std::error::Error;
 
 pub use callers::Unauthenticated;
 pub use exposition::{Format, connector_counts};
+pub use load::{Closed, Limit, Load};
 pub use metrics::{Call, Metrics, ReloadResult, Rpc};
 pub use tls::{Handshake, TlsTally};
 pub use traces::{

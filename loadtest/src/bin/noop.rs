@@ -8,8 +8,13 @@ use hyper::{Request, body::Incoming};
 use hyper_util::service::TowerToHyperService;
 use postern::{
     app::cores::Cores,
-    rpc::pb::policy_decision_service_server::PolicyDecisionServiceServer,
-    rpc::transport::{self, Stages},
+    config::settings::Settings,
+    rpc::{
+        limits::{Bounds, Limits},
+        pb::policy_decision_service_server::PolicyDecisionServiceServer,
+        transport::{self, Stages},
+    },
+    telemetry::Metrics,
 };
 use postern_loadtest::noop::Options;
 use tonic::{body::Body, service::Routes};
@@ -30,9 +35,10 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let routes = Routes::new(PolicyDecisionServiceServer::new(options.service())).prepare();
     let service = routes.map_request(|request: Request<Incoming>| request.map(Body::new));
     let service = TowerToHyperService::new(service);
+    let bounds = Bounds::new(Limits::from(&Settings::default().limits), Metrics::new());
     let serve = move |connection, drain| {
-        let service = service.clone();
-        transport::serve(connection, None, |_| service, drain)
+        let (service, bounds) = (service.clone(), bounds.clone());
+        transport::serve(connection, None, |_, _| service, bounds, drain)
     };
     let (cores, ends) = Cores::start(&serve, &Stages::default())?;
     Arc::new(cores).share(options.listener().await?).await?;

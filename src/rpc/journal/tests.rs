@@ -2,7 +2,6 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use prost::Message as _;
 use serde_json::{Value, json};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     super::{answer, gate::Gate, json as proto3, pb, peer::Peer, service::Policy},
@@ -56,7 +55,6 @@ impl Written {
             Arc::new(Live::new(snapshot())),
             Gate::default(),
             Metrics::new(),
-            CancellationToken::new(),
         );
         let origin = Origin::Network("192.0.2.200:7".parse().ok());
         Self {

@@ -79,6 +79,9 @@ fn counted(snapshot: &Snapshot) -> Metrics {
     );
     drop(metrics.call(Rpc::CheckStream));
     metrics.call(Rpc::ExplainInbound).finish("INVALID_ARGUMENT");
+    assert!(metrics.load().calls.enter(1) && metrics.load().connections.enter(1));
+    metrics.load().shed(Limit::Connections);
+    metrics.load().closed(Closed::Idle);
     metrics.reloaded("contoso", ReloadResult::Loaded);
     metrics.reloaded("contoso", ReloadResult::Refused);
     metrics.reloaded("new", ReloadResult::Refused);

@@ -1,0 +1,234 @@
+//! What one connection has open, and what ends it.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use hyper::HeaderMap;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::{decisions::CHECK_STREAM, limits::Bounds};
+use crate::telemetry::Limit;
+
+/// A connection, as far as limits go: shared by what reads it, what answers it and what ends it.
+#[derive(Debug)]
+pub struct Line {
+    bounds: Bounds,
+    /// Cancelled where it is to end: calls in flight finish, streams end.
+    ending: CancellationToken,
+    began: Instant,
+    /// There were too many connections when it came.
+    in_reserve: bool,
+    calls: AtomicUsize,
+    begun: AtomicUsize,
+    streams: AtomicUsize,
+    /// The call that was let in last is not answered at once and for all.
+    lasts: AtomicBool,
+    /// Its peer speaks HTTP/2.
+    speaks: AtomicBool,
+    /// Since when its peer takes nothing: milliseconds from the beginning on; 0 where it does.
+    stuck: AtomicU64,
+}
+
+impl Line {
+    /// A new connection, which ends at the latest when `drain` is cancelled; none where there are
+    /// too many.
+    pub(super) fn open(bounds: &Bounds, drain: &CancellationToken) -> Option<Arc<Self>> {
+        let (load, most) = (bounds.load(), bounds.limits().connections);
+        let regular = load.connections.enter(most);
+        if !regular && !load.connections.enter(most.saturating_add(RESERVE)) {
+            return None;
+        }
+        Some(Arc::new(Self {
+            bounds: bounds.clone(),
+            ending: drain.child_token(),
+            began: Instant::now(),
+            in_reserve: !regular,
+            calls: AtomicUsize::new(0),
+            begun: AtomicUsize::new(0),
+            streams: AtomicUsize::new(0),
+            lasts: AtomicBool::new(false),
+            speaks: AtomicBool::new(false),
+            stuck: AtomicU64::new(0),
+        }))
+    }
+
+    /// Lets a call of `path` in, or gives the headers of the answer that turns it away.
+    pub(super) fn admit(self: &Arc<Self>, path: &str) -> Result<Permit, HeaderMap> {
+        let kind = Kind::of(path);
+        self.lasts.store(kind.lasts(), Relaxed);
+        let Some(limit) = self.over(kind) else {
+            self.calls.fetch_add(1, Relaxed);
+            self.begun.fetch_add(1, Relaxed);
+            let line = Arc::clone(self);
+            return Ok(Permit { line, kind });
+        };
+        self.bounds.shed(limit);
+        if limit == Limit::Connections {
+            // Why: the peer does better on another connection, and one that asks for health here.
+            self.end();
+        }
+        Err(self.bounds.refusals().headers(limit))
+    }
+
+    /// The limit that keeps a call of this kind out; else it counts from now on.
+    fn over(&self, kind: Kind) -> Option<Limit> {
+        if kind == Kind::Health {
+            return None;
+        }
+        let (load, limits) = (self.bounds.load(), self.bounds.limits());
+        if self.in_reserve && load.connections.now() > limits.connections {
+            return Some(Limit::Connections);
+        }
+        let stream = kind == Kind::Stream;
+        if stream && self.streams.load(Relaxed) >= limits.streams_per_connection {
+            return Some(Limit::StreamsPerConnection);
+        }
+        if !load.calls.enter(limits.calls) {
+            return Some(Limit::Calls);
+        }
+        if stream {
+            self.streams.fetch_add(1, Relaxed);
+        }
+        None
+    }
+
+    /// Lets it end: calls in flight finish, streams end.
+    pub(super) fn end(&self) {
+        self.ending.cancel();
+    }
+
+    /// Cancelled once it is to end.
+    pub(super) fn ending(&self) -> &CancellationToken {
+        &self.ending
+    }
+
+    /// What it is bound by.
+    pub(super) fn bounds(&self) -> &Bounds {
+        &self.bounds
+    }
+
+    /// Whether the call that was let in last may stay open after its answer began. Each call is
+    /// asked about once, right after it was let in.
+    pub(super) fn last_call_lasts(&self) -> bool {
+        self.lasts.load(Relaxed)
+    }
+
+    /// Its peer speaks HTTP/2.
+    pub(super) fn speaks(&self) {
+        self.speaks.store(true, Relaxed);
+    }
+
+    /// Its peer takes octets, or not.
+    pub(super) fn takes(&self, takes: bool) {
+        let stuck = self.stuck.load(Relaxed);
+        if takes && stuck != 0 {
+            self.stuck.store(0, Relaxed);
+        } else if !takes && stuck == 0 {
+            let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.stuck.store(now.max(1), Relaxed);
+        }
+    }
+
+    /// How it stands.
+    pub(super) fn standing(&self) -> Standing {
+        let stuck = self.stuck.load(Relaxed);
+        Standing {
+            speaks: self.speaks.load(Relaxed),
+            calls: self.calls.load(Relaxed),
+            begun: self.begun.load(Relaxed),
+            stuck: (stuck != 0).then(|| self.began + Duration::from_millis(stuck)),
+        }
+    }
+
+    /// When it began.
+    pub(super) fn began(&self) -> Instant {
+        self.began
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.bounds.load().connections.leave();
+    }
+}
+
+/// How a connection stands at one moment.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) struct Standing {
+    /// Its peer speaks HTTP/2.
+    pub(super) speaks: bool,
+    /// How many of its calls are in flight.
+    pub(super) calls: usize,
+    /// How many calls it has had.
+    pub(super) begun: usize,
+    /// Since when its peer takes nothing.
+    pub(super) stuck: Option<Instant>,
+}
+
+/// A call that counts as in flight until this is dropped.
+#[derive(Debug)]
+pub(super) struct Permit {
+    line: Arc<Line>,
+    kind: Kind,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        let line = &self.line;
+        line.calls.fetch_sub(1, Relaxed);
+        if self.kind != Kind::Health {
+            line.bounds.load().calls.leave();
+        }
+        if self.kind == Kind::Stream {
+            line.streams.fetch_sub(1, Relaxed);
+        }
+    }
+}
+
+/// What a call is to the limits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Kind {
+    /// A question about health, which no limit but that of connections concerns: who is busy must
+    /// not be taken for broken, and be started anew.
+    Health,
+    /// A stream of questions.
+    Stream,
+    /// Reflection, which is a stream, too, and nobody's load.
+    Reflection,
+    /// A call with one question.
+    Unary,
+}
+
+impl Kind {
+    fn of(path: &str) -> Self {
+        if path == CHECK_STREAM {
+            Self::Stream
+        } else if path.starts_with(HEALTH) {
+            Self::Health
+        } else if path.starts_with(REFLECTION) {
+            Self::Reflection
+        } else {
+            Self::Unary
+        }
+    }
+
+    /// Whether it may stay open after its answer began.
+    fn lasts(self) -> bool {
+        self != Self::Unary
+    }
+}
+
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const REFLECTION: &str = "/grpc.reflection.";
+
+/// How many connections beyond the limit may ask for health alone.
+const RESERVE: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -42,7 +42,7 @@ use crate::{
     live::{Access, Live, Snapshot},
     rpc::{
         gate::Admission,
-        limits::{Bounds, Limits},
+        limits::Bounds,
         peer::is_loopback,
         server::{self, ServicesError},
         tls::material::Unusable,
@@ -262,13 +262,12 @@ impl App<'_> {
         if let Some(log) = self.decision_log.take() {
             parts.spawn(Part::DecisionLog, &stop, log.keep(stop.clone()));
         }
-        let limits = Limits::from(&self.settings.limits);
-        let bounds = Bounds::new(limits, self.metrics.clone());
+        let bounds = Bounds::new((&self.settings.limits).into(), self.metrics.clone());
         let (services, health) = server::services(
             live,
             self.admission(),
             self.metrics.clone(),
-            &limits,
+            &bounds,
             journal,
             self.otlp.traces(),
             &stages,
@@ -276,8 +275,13 @@ impl App<'_> {
         .await?;
         let serve = move |connection, drain| {
             let (services, tls, bounds) = (services.clone(), tls.clone(), bounds.clone());
-            let answers = move |peer, line| services.to(peer, line);
-            transport::serve(connection, tls, answers, bounds, drain)
+            transport::serve(
+                connection,
+                tls,
+                move |peer, line| services.to(peer, line),
+                bounds,
+                drain,
+            )
         };
         let (cores, ends) = Cores::start(&serve, &stages).map_err(AppError::Threads)?;
         for ended in ends {

@@ -11,7 +11,7 @@ use super::{
     decisions::Decisions,
     gate::{Admission, Gate},
     journal::Journal,
-    limits::Limits,
+    limits::Bounds,
     pb::{self, policy_explanation_service_server::PolicyExplanationServiceServer},
     service::Policy,
     services::Services,
@@ -22,18 +22,19 @@ use crate::{
     telemetry::{Metrics, Traces},
 };
 
-/// What a server answers, from `live` to whom `admission` lets in and within `limits`, and what keeps
+/// What a server answers, from `live` to whom `admission` lets in and within `bounds`, and what keeps
 /// its health as `stages` say. Decisions are left in `journal`, and in the spans of calls that
 /// `traces` takes.
 pub async fn services(
     live: Arc<Live>,
     admission: Admission,
     metrics: Metrics,
-    limits: &Limits,
+    bounds: &Bounds,
     journal: Option<Journal>,
     traces: Traces,
     stages: &Stages,
 ) -> Result<(Services, Health), ServicesError> {
+    let limits = bounds.limits();
     let (reporter, health) = tonic_health::server::health_reporter();
     let gate = Gate::new(admission, metrics.clone()).traced(traces);
     let policy = Policy::new(live, gate.clone(), metrics.clone()).journalled(journal);

@@ -71,7 +71,8 @@ fn parse_endpoint(text: &str) -> Result<Endpoint, String> {
 const EXAMPLES: &str = "\
 A flag goes before a variable, a variable before the settings file, the file before the built-in
 value. Connectors are taken up as they are saved; settings are read once. SIGTERM and SIGINT stop
-the service after the calls in flight, a second one at once; SIGHUP reads the connectors again.
+the service after the calls in flight, a second one at once; SIGHUP reads the connectors again,
+and opens the file of the decision log anew.
 Other machines may ask over TLS, which `[server.tls]` in the settings file sets up; in plaintext
 only where `[server]` has `allow_plaintext = true`. RUST_LOG chooses what is logged (default: info).
 

@@ -12,6 +12,7 @@ use std::{
 };
 
 use postern::{
+    callers::TokenHash,
     rpc::{
         client::Client,
         pb::{self, check_stream_request::Question},
@@ -366,6 +367,41 @@ fn metrics_and_status_tell_of_it() {
     assert_eq!(log["certificates"][0]["name"], "mail.contosobank.com");
     assert_eq!(log["certificates"][0]["not_after"], "2026-09-21T14:13:20Z");
     stop(&mut running);
+}
+
+#[test]
+fn a_line_names_the_caller_and_never_its_token() {
+    const TOKEN: &str = "a-token-that-nobody-may-read-0123456789";
+    let folder = folder();
+    let hash = TokenHash::of(TOKEN.as_bytes());
+    let callers = format!(
+        "version = 1\n[[callers]]\nname = \"contoso-edge\"\ntoken_sha256 = [\"{hash}\"]\n\
+         sets = [\"default\"]\n[end]\n"
+    );
+    fs::write(folder.path().join("callers.toml"), callers).unwrap();
+    let settings = format!("{QUICK}[decision_log]\nfile = \"decisions.jsonl\"\n");
+    let mut running = Running::serve_folder(folder, &settings);
+    block_on(async {
+        let mut client = running.client().await;
+        let refused = client
+            .decisions
+            .check_inbound(mail(REFUSED, "nobody"))
+            .await;
+        assert_eq!(refused.unwrap_err().code(), tonic::Code::Unauthenticated);
+        let mut request = tonic::Request::new(mail(REFUSED, "known"));
+        let bearer = format!("Bearer {TOKEN}").parse().unwrap();
+        request.metadata_mut().insert("authorization", bearer);
+        client.decisions.check_inbound(request).await.unwrap();
+    });
+    stop(&mut running);
+    let lines = lines(&log_of(&running));
+    assert_eq!(ids(&lines), ["known"]);
+    assert_eq!(lines[0]["caller"], "contoso-edge");
+    assert!(
+        !fs::read_to_string(log_of(&running))
+            .unwrap()
+            .contains(TOKEN)
+    );
 }
 
 #[test]

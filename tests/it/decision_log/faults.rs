@@ -38,7 +38,7 @@ impl Drop for SmallDisk {
     }
 }
 
-fn said<'a>(words: &'a str) -> impl Fn(&Value) -> bool + 'a {
+fn said(words: &str) -> impl Fn(&Value) -> bool {
     move |event| field(event, "message").and_then(Value::as_str) == Some(words)
 }
 

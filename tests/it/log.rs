@@ -4,3 +4,4 @@ mod fixture;
 mod follow;
 mod show;
 mod summary;
+mod written;

@@ -1,5 +1,7 @@
 //! `postern log follow`: waits for a partner's test mail, and says what became of it.
 
+mod input;
+mod known;
 mod said;
 mod tail;
 
@@ -16,6 +18,7 @@ use clap::Args;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::{
+    input::Input,
     said::{Outcome, outcome, said},
     tail::{Event, From, Tail},
 };
@@ -42,7 +45,8 @@ pub(crate) struct FollowArgs {
     /// Only decisions of this connector set
     #[arg(long, value_name = "NAME")]
     set: Option<String>,
-    /// The log; it may not be there yet. Without it, the log of the settings
+    /// The log, which may not be there yet, or `-` for standard input; without it, the log of the
+    /// settings
     #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
     /// Look first at what came since then: a time in UTC, or how long ago
@@ -84,11 +88,7 @@ impl FollowArgs {
             Some(path) => path,
             None => files::of_settings(context)?,
         };
-        let unreadable =
-            |error| Stop::usage(format!("`{}` cannot be read: {error}", path.display()));
         let since = self.since.map(|since| since.at(Moment::now()));
-        let from = since.map_or(From::End, |_| From::Start);
-        let mut tail = Tail::open(&path, from).map_err(unreadable)?;
         let mut watch = Watch {
             args: &self,
             context,
@@ -98,25 +98,19 @@ impl FollowArgs {
             others: 0,
             elsewhere: BTreeSet::new(),
         };
-        if since.is_some() && watch.look_back(&path, tail.identity())? {
+        let Some(ended) = watch.run(&path)? else {
             return Ok(watch.exit());
+        };
+        let why = match ended {
+            Ended::Enough => return Ok(watch.exit()),
+            Ended::Interrupted => "stopped",
+            Ended::Over => "the input ended",
+            Ended::TimedOut => "the time is up",
+        };
+        if watch.is_unanswered() {
+            return Err(watch.unanswered(why));
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .map_err(cannot_wait)?;
-        let ended = runtime.block_on(async {
-            // Why here: whoever reads that it waits may stop it at once.
-            let interrupts = signal(SignalKind::interrupt()).map_err(cannot_wait)?;
-            watch.begin(&path, tail.is_there());
-            let waiting = watch.wait(&mut tail, interrupts);
-            waiting.await.map_err(unreadable)
-        });
-        match ended? {
-            Ended::Interrupted if watch.is_unanswered() => Err(watch.unanswered("stopped")),
-            Ended::TimedOut if watch.is_unanswered() => Err(watch.unanswered("the time is up")),
-            Ended::Enough | Ended::Interrupted | Ended::TimedOut => Ok(watch.exit()),
-        }
+        Ok(watch.exit())
     }
 }
 
@@ -125,6 +119,7 @@ impl FollowArgs {
 enum Ended {
     Enough,
     Interrupted,
+    Over,
     TimedOut,
 }
 
@@ -137,6 +132,51 @@ enum Next {
 }
 
 impl Watch<'_> {
+    /// Waits for what comes to the log at `path`; none where what was there is enough.
+    fn run(&mut self, path: &Path) -> Result<Option<Ended>, Stop> {
+        let name = files::name(path);
+        let unreadable = |error| Stop::usage(format!("`{name}` cannot be read: {error}"));
+        let mut tail = None;
+        if path != Path::new("-") {
+            let from = self.since.map_or(From::End, |_| From::Start);
+            let opened = Tail::open(path, from).map_err(unreadable)?;
+            if self.since.is_some() && self.look_back(path, opened.identity())? {
+                return Ok(None);
+            }
+            tail = Some(opened);
+        }
+        let (connector, set) = (&self.args.connector, self.args.set.as_deref());
+        if let Some(doubt) = known::doubt(connector, set, self.context) {
+            self.context.output.warning(doubt);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(cannot_wait)?;
+        let ended = runtime.block_on(async {
+            // Why here: whoever reads that it waits may stop it at once.
+            let interrupts = signal(SignalKind::interrupt()).map_err(cannot_wait)?;
+            let there = tail.as_ref().is_none_or(Tail::is_there);
+            let there = if there {
+                ""
+            } else {
+                ", which is not there yet"
+            };
+            let connector = shown(&self.args.connector);
+            note(&format!(
+                "waiting for mail that concerns `{connector}` in `{name}`{there}; Ctrl-C ends it"
+            ));
+            let ended = match &mut tail {
+                Some(tail) => self.wait(tail, interrupts).await,
+                None => self.read(Input::new(), interrupts).await,
+            };
+            ended.map_err(unreadable)
+        });
+        // Why: a thread of it may wait for input that does not come.
+        runtime.shutdown_background();
+        ended.map(Some)
+    }
+
     /// Looks at the rotated files that may have what came since then; whether that was enough.
     fn look_back(&mut self, path: &Path, own: Option<(u64, u64)>) -> Result<bool, Stop> {
         for rotated in files::rotated(path) {
@@ -160,16 +200,22 @@ impl Watch<'_> {
         Ok(false)
     }
 
-    fn begin(&self, path: &Path, is_there: bool) {
-        let there = if is_there {
-            ""
-        } else {
-            ", which is not there yet"
-        };
-        let (name, path) = (shown(&self.args.connector), path.display());
-        note(&format!(
-            "waiting for mail that concerns `{name}` in `{path}`{there}; Ctrl-C ends it"
-        ));
+    /// Reads until enough has come.
+    async fn read(&mut self, mut input: Input, mut interrupts: Signal) -> io::Result<Ended> {
+        let mut late = pin!(passed(self.args.timeout));
+        loop {
+            let line = tokio::select! {
+                biased;
+                _ = interrupts.recv() => return Ok(Ended::Interrupted),
+                () = &mut late => return Ok(Ended::TimedOut),
+                line = input.next() => line?,
+            };
+            match line {
+                None => return Ok(Ended::Over),
+                Some(line) if self.line(&line) => return Ok(Ended::Enough),
+                Some(_) => {}
+            }
+        }
     }
 
     /// Waits until enough has come.

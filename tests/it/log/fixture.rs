@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     io::Write as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Output},
     time::{Duration, SystemTime},
 };
@@ -20,7 +20,9 @@ use crate::{cases::answered, running::postern};
 
 /// A folder with a log, in which `postern` is called.
 pub(crate) struct Log {
-    pub(crate) folder: TempDir,
+    folder: PathBuf,
+    /// It goes with the log.
+    _own: Option<TempDir>,
 }
 
 /// What a call said, and how it ended.
@@ -39,13 +41,23 @@ impl Log {
     }
 
     pub(crate) fn empty() -> Self {
+        let own = TempDir::new().unwrap();
         Self {
-            folder: TempDir::new().unwrap(),
+            folder: own.path().into(),
+            _own: Some(own),
+        }
+    }
+
+    /// That in the folder of somebody else.
+    pub(crate) fn at(folder: &Path) -> Self {
+        Self {
+            folder: folder.into(),
+            _own: None,
         }
     }
 
     pub(crate) fn path(&self, file: &str) -> PathBuf {
-        self.folder.path().join(file)
+        self.folder.join(file)
     }
 
     pub(crate) fn append(&self, file: &str, lines: &[Value]) {
@@ -68,7 +80,7 @@ impl Log {
     /// `postern log …`, in the folder.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = postern();
-        command.current_dir(self.folder.path());
+        command.current_dir(&self.folder);
         command.arg("log").args(arguments);
         command
     }

@@ -12,11 +12,11 @@ use std::{
 use postern::rpc::pb;
 use serde_json::{Value, json};
 
-use super::fixture::{Log, decide, decisions};
+use super::fixture::{Log, Said, decide, decisions};
 use crate::running::{PATIENCE, demands_tls, plaintext, set_with};
 
 /// A call that waits, and what it says while it does.
-struct Waiting {
+pub(crate) struct Waiting {
     child: Child,
     said: mpsc::Receiver<String>,
     /// What it said that was not waited for yet. Why: its two outputs come as they like.
@@ -25,7 +25,11 @@ struct Waiting {
 
 impl Waiting {
     fn on(log: &Log, arguments: &[&str]) -> Self {
-        let mut all = vec!["follow", "--connector", "ContosoBank"];
+        Self::for_connector(log, "ContosoBank", arguments)
+    }
+
+    pub(crate) fn for_connector(log: &Log, name: &str, arguments: &[&str]) -> Self {
+        let mut all = vec!["follow", "--connector", name];
         all.extend(arguments);
         let mut child = log
             .command(&all)
@@ -55,7 +59,7 @@ impl Waiting {
     }
 
     /// Waits until it says this.
-    fn says(&mut self, what: &str) {
+    pub(crate) fn says(&mut self, what: &str) {
         if let Some(at) = self.before.iter().position(|line| line.contains(what)) {
             self.before.remove(at);
             return;
@@ -72,7 +76,7 @@ impl Waiting {
     }
 
     /// Waits for its end: the exit code, and what it said before it.
-    fn ends(mut self) -> (Option<i32>, Vec<String>) {
+    pub(crate) fn ends(mut self) -> (Option<i32>, Vec<String>) {
         let mut said = std::mem::take(&mut self.before);
         loop {
             match self.said.recv_timeout(PATIENCE) {
@@ -230,6 +234,39 @@ fn looks_back_first_also_into_rotated_files() {
 }
 
 #[test]
+fn a_name_that_no_connector_has_is_pointed_out() {
+    let log = Log::of(&[]);
+    log.append_text("decisions.jsonl", "");
+    fs::create_dir(log.path("connectors")).unwrap();
+    fs::write(log.path("connectors/default.toml"), demands_tls("one")).unwrap();
+    let said = |name: &str| {
+        let arguments = [
+            "follow",
+            "decisions.jsonl",
+            "--timeout",
+            "1ms",
+            "--connector",
+        ];
+        log.run(&[&arguments[..], &[name]].concat()).err
+    };
+    let place = "no connector in `connectors` is called";
+    let wrong = said("contosobnak");
+    assert!(
+        wrong.contains(&format!(
+            "{place} `contosobnak`: did you mean `ContosoBank`?"
+        )),
+        "{wrong}"
+    );
+    assert!(said("Fabrikam").contains("`postern list` shows"));
+    assert!(!said("ContosoBank").contains(place));
+    fs::remove_dir_all(log.path("connectors")).unwrap();
+    assert!(
+        !said("contosobnak").contains(place),
+        "the log of another machine"
+    );
+}
+
+#[test]
 fn says_what_came_instead() {
     let log = Log::of(&[]);
     log.append_text("decisions.jsonl", "");
@@ -267,6 +304,38 @@ fn says_what_came_instead() {
         "1ms",
     ];
     assert_eq!(Waiting::on(&log, &arguments).ends().0, Some(3));
+}
+
+#[test]
+fn standard_input_is_a_log_too() {
+    let log = Log::empty();
+    let said = |text: &str, arguments: &[&str]| {
+        let all = [&["follow", "-", "--connector", "ContosoBank"], arguments].concat();
+        let mut command = log.command(&all);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, text.as_bytes()).unwrap();
+        // The input does not end before it does, where it is to have enough.
+        let ends = arguments.is_empty();
+        let output = if ends {
+            drop(stdin);
+            child.wait_with_output().unwrap()
+        } else {
+            let output = child.wait_with_output().unwrap();
+            drop(stdin);
+            output
+        };
+        Said::of(&output)
+    };
+    let huge = "x".repeat(3 * 1024 * 1024);
+    let text = format!("{}\n{huge}\n{}\n", other(0), accepted(1));
+    let enough = said(&text, &["--count", "1"]);
+    assert_eq!(enough.code, Some(0), "{}", enough.err);
+    assert!(enough.out.contains("id-1"), "{}", enough.out);
+    let over = said(&format!("{}\n", other(0)), &[]);
+    assert_eq!(over.code, Some(3));
+    assert!(over.err.contains("the input ended"), "{}", over.err);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn can_be_asked_again() {
     ]);
     let line = said.json();
     let mut explain = postern();
-    explain.current_dir(log.folder.path());
+    explain.current_dir(log.path(""));
     explain.args(["explain", "inbound", "--facts", "-", "--format", "json"]);
     let mut child = explain
         .stdin(Stdio::piped())

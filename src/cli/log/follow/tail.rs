@@ -46,9 +46,11 @@ struct Growing {
     file: File,
     identity: (u64, u64),
     position: u64,
-    /// What is read and not given out yet.
+    /// What is read.
     pending: Vec<u8>,
-    /// How much of `pending` is known to have no line end.
+    /// How much of `pending` was given out.
+    given: usize,
+    /// How much of `pending` was looked through for line ends.
     searched: usize,
     /// The line is too long, and passed over up to its end.
     skipping: bool,
@@ -133,6 +135,7 @@ impl Growing {
             identity: (metadata.dev(), metadata.ino()),
             position: 0,
             pending: Vec::new(),
+            given: 0,
             searched: 0,
             skipping: false,
         }))
@@ -161,15 +164,16 @@ impl Growing {
         loop {
             let unsearched = self.pending.get(self.searched..).unwrap_or_default();
             if let Some(at) = unsearched.iter().position(|octet| *octet == b'\n') {
-                let rest = self.pending.split_off(self.searched + at + 1);
-                let mut line = std::mem::replace(&mut self.pending, rest);
-                self.searched = 0;
-                line.pop();
+                let end = self.searched + at;
+                let line = self.pending.get(self.given..end).map(<[u8]>::to_vec);
+                (self.given, self.searched) = (end + 1, end + 1);
                 if std::mem::take(&mut self.skipping) {
                     continue;
                 }
-                return Ok(Some(line));
+                return Ok(line);
             }
+            self.pending.drain(..self.given);
+            self.given = 0;
             if self.pending.len() > LONGEST {
                 self.pending.clear();
                 self.skipping = true;
@@ -192,14 +196,14 @@ impl Growing {
         self.file.rewind()?;
         self.position = 0;
         self.pending.clear();
-        self.searched = 0;
+        (self.given, self.searched) = (0, 0);
         self.skipping = false;
         Ok(())
     }
 }
 
-/// What is read at once: little, since what is left of it is moved with each line.
-const CHUNK: usize = 16 * 1024;
+/// What is read at once.
+const CHUNK: usize = 64 * 1024;
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,8 @@ pub(super) struct Certificates {
     /// Later ends of validity are not soon.
     until: Moment,
     seen: HashMap<String, Expiring, RandomState>,
-    others: u64,
+    /// There are more than are kept.
+    more: bool,
 }
 
 /// A certificate that expires soon.
@@ -50,7 +51,7 @@ impl Certificates {
         Self {
             until,
             seen: HashMap::default(),
-            others: 0,
+            more: false,
         }
     }
 
@@ -90,8 +91,8 @@ impl Certificates {
         }
     }
 
-    /// Those that expire first, and how many others there are.
-    pub(super) fn first(mut self) -> (Vec<Expiring>, u64) {
+    /// Those that expire first, and whether there are more.
+    pub(super) fn first(mut self) -> (Vec<Expiring>, bool) {
         if self.seen.len() > MOST {
             self.prune();
         }
@@ -100,13 +101,18 @@ impl Certificates {
             let by = |it: &Expiring| (it.not_after, Reverse(it.count), it.names.clone());
             by(a).cmp(&by(b))
         });
-        (seen, self.others)
+        (seen, self.more)
     }
 
     fn prune(&mut self) {
         let mut seen: Vec<_> = self.seen.drain().collect();
         seen.sort_by_key(|(_, it)| it.not_after);
-        self.others += u64::try_from(seen.drain(MOST..).count()).unwrap_or(0);
+        seen.truncate(MOST);
+        // What expires later would only be left out again.
+        if let Some((_, last)) = seen.last() {
+            self.until = last.not_after;
+        }
+        self.more = true;
         self.seen.extend(seen);
     }
 }

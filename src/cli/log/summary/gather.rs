@@ -231,3 +231,62 @@ const CALLERS: usize = 1_000;
 const UNMET: usize = 100_000;
 /// Kinds of lost lines.
 const KINDS: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn refused(connector: &str, client_ip: &str, at: u32) -> Vec<u8> {
+        let line = json!({
+            "schema": 1, "time": "2026-11-23T19:30:51.123456Z", "direction": "inbound",
+            "caller": format!("caller {at}"),
+            "facts": {"client_ip": client_ip, "mail_from": "*@a.example", "tls": {"peer_certificate":
+                {"sha256": format!("{at:064}"), "not_after": "2026-11-24T00:00:00Z"}}},
+            "answer": {"verdict": "VERDICT_REJECT", "connector": {"name": connector},
+                "rejections": [{"reason": "REASON_TLS_REQUIRED", "connector": connector}]},
+        });
+        line.to_string().into_bytes()
+    }
+
+    /// Whatever a log has many of, few are kept, and all are counted.
+    #[test]
+    fn memory_is_bounded() {
+        let many = 30_000;
+        let expiring = Moment::parse("2026-12-01T00:00:00Z").unwrap();
+        let mut gathered = Gathered::new(Filter::default(), expiring);
+        for at in 0..many {
+            // Each connector comes three times, from as many peers; one has peers without end.
+            let own = format!("connector {}", at / 3);
+            for name in [own.as_str(), "Busy"] {
+                let line = refused(name, &format!("2001:db8::{at:x}"), at);
+                gathered.add("log", 1, Found::Line(&line));
+            }
+            assert!(gathered.unmet <= UNMET + 1);
+        }
+        assert!(gathered.connectors.len() <= 2 * CONNECTORS);
+        let held: usize = gathered
+            .connectors
+            .known_mut()
+            .map(|it| it.unmet.len())
+            .sum();
+        assert!(held <= UNMET + 1, "{held}");
+        assert!(gathered.callers.len() <= 2 * CALLERS);
+        assert_eq!(gathered.unreadable, 0);
+        let (connectors, others) = gathered.connectors.top(usize::MAX);
+        let kept: u64 = connectors.iter().map(|(_, count, _)| count).sum();
+        assert_eq!(kept + others, u64::from(2 * many));
+        let (name, count, busy) = connectors.into_iter().next().unwrap();
+        assert!(name.ends_with("Busy") && count == u64::from(many), "{name}");
+        let (peers, others) = busy.unmet.top(usize::MAX);
+        let kept: u64 = peers.iter().map(|(_, count, _)| count).sum();
+        assert_eq!(kept + others, u64::from(many));
+        let (certificates, more) = gathered.certificates.first();
+        assert!(
+            more && certificates.len() <= 2_000,
+            "{}",
+            certificates.len()
+        );
+    }
+}

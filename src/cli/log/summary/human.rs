@@ -256,9 +256,8 @@ fn certificates(text: &mut String, report: &Report, ink: Ink) {
         ]);
     }
     text.push_str(&table.render(ink));
-    if report.other_certificates > 0 {
-        let more = count(report.other_certificates, "more certificate");
-        line(text, 0, &format!("and {more}"));
+    if report.more_certificates {
+        line(text, 0, "and more, which expire later");
     }
 }
 

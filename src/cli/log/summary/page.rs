@@ -221,8 +221,8 @@ fn certificates(report: &Report) -> Markup {
                 } }
                 tbody { @for it in &report.certificates { (certificate(it)) } }
             } }
-            @if report.other_certificates > 0 {
-                p { "And " (count(report.other_certificates, "more certificate")) "." }
+            @if report.more_certificates {
+                p { "And more, which expire later." }
             }
         }
     }

@@ -46,8 +46,8 @@ pub(super) struct Report {
     pub(super) expiring_before: String,
     /// They, the first to expire first.
     pub(super) certificates: Vec<Certificate>,
-    /// How many more there are.
-    pub(super) other_certificates: u64,
+    /// There are more than are kept.
+    pub(super) more_certificates: bool,
     /// Decisions over time.
     pub(super) over_time: OverTime,
 }
@@ -240,7 +240,7 @@ impl Report {
             peer: it.peer,
             counts: it.verdicts.into(),
         });
-        let (certificates, other_certificates) = gathered.certificates.first();
+        let (certificates, more_certificates) = gathered.certificates.first();
         let certificates = certificates.into_iter().map(|it| Certificate::of(it, now));
         let first = gathered.first_unreadable.map(|first| Place {
             file: first.file,
@@ -267,7 +267,7 @@ impl Report {
             other_callers,
             expiring_before: expiring.to_string(),
             certificates: certificates.collect(),
-            other_certificates,
+            more_certificates,
             over_time,
         }
     }

@@ -361,9 +361,9 @@ impl App<'_> {
     /// The one line that says what is running.
     fn announce(&self, listens: &[Endpoint], admin_listen: SocketAddr) {
         if self.settings.tls.is_none() {
-            for listen in listens.iter().filter(|at| at.is_exposed()) {
+            for at in listens.iter().filter(|at| at.is_exposed()) {
                 tracing::warn!(
-                    %listen,
+                    %at,
                     "other machines may ask in plaintext, as `allow_plaintext` says: whoever is on \
                      the way can read and change what is said"
                 );

@@ -14,7 +14,7 @@ use super::{
     explanation::Explanation,
     facts::{InboundFlags, OutboundFlags, TlsFlags},
     refused::Refused,
-    remote,
+    remote::{self, ServerArgs},
 };
 use crate::{
     live::Snapshot,
@@ -70,12 +70,11 @@ struct Asking {
     /// Say why this connector does not apply; can be given several times
     #[arg(long, value_name = "NAME")]
     connector: Vec<String>,
-    /// Ask a running service instead of the files
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
     /// How to print; `json` is the contract's answer
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: Format,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 impl ExplainArgs {
@@ -98,7 +97,7 @@ fn inbound(args: InboundArgs, context: &Context<'_>) -> Result<Exit, Stop> {
         facts: Some(facts),
         connectors: asking.connector.clone(),
     };
-    let answer = match &asking.server {
+    let answer = match &asking.server.options()? {
         Some(server) => remote::explain_inbound(server, question),
         None => {
             answer::explain_inbound(&snapshot(context)?, None, &question).map_err(Refused::from)
@@ -119,7 +118,7 @@ fn outbound(args: OutboundArgs, context: &Context<'_>) -> Result<Exit, Stop> {
         facts: Some(facts),
         connectors: asking.connector.clone(),
     };
-    let answer = match &asking.server {
+    let answer = match &asking.server.options()? {
         Some(server) => remote::explain_outbound(server, question),
         None => {
             answer::explain_outbound(&snapshot(context)?, None, &question).map_err(Refused::from)
@@ -213,7 +212,7 @@ Examples:
   postern explain inbound --client-ip 203.0.113.7 --mail-from ann@contosobank.com \\
       --rcpt-to bob@contoso.com --tls TLSv1.2 --cert-name mx.contosobank.com --cert-trust trusted
   postern explain inbound --client-ip 192.0.2.7 --mail-from ann@contosobank.com \\
-      --connector \"ContosoBank\" --server http://127.0.0.1:50051
+      --connector \"ContosoBank\" --server https://postern.contoso.com:50051
   postern explain inbound --facts refused.json --format json
 
 Exit codes: 0 accepted or on a condition, 1 rejected, 2 wrong call, 3 cannot decide (no connector
@@ -225,7 +224,7 @@ Examples:
   postern explain outbound --rcpt-to ann@contosobank.com --host mail.contosobank.com \\
       --tls TLSv1.3 --cert-name mail.contosobank.com --cert-trust trusted
   postern explain outbound --rcpt-to ann@contosobank.com --rule-connector \"Through the archive\"
-  postern explain outbound --facts deferred.json --server http://127.0.0.1:50051
+  postern explain outbound --facts deferred.json --server 127.0.0.1:50051
 
 Exit codes: 0 accepted or on a condition, 1 rejected, 2 wrong call, 3 cannot decide (no connector
 set answers, the connectors have errors, the server cannot be asked), 4 deferred.";

@@ -13,6 +13,7 @@ use super::{
     Context,
     exit::{Exit, Stop},
     output::counted,
+    remote::ServerArgs,
     table::Table,
 };
 use crate::mail::{Domain, parse_address};
@@ -27,12 +28,11 @@ pub(crate) struct ListArgs {
     /// Only the connectors that match this partner: a domain, or the address of a server
     #[arg(long, value_name = "DOMAIN|IP", value_parser = parse_partner)]
     covers: Option<Partner>,
-    /// Ask a running service instead of the files: which of its connectors match --covers
-    #[arg(long, value_name = "URL")]
-    server: Option<String>,
     /// How to print
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]
     format: super::Format,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 /// Who mail comes from or goes to.
@@ -47,7 +47,7 @@ pub(crate) enum Partner {
 impl ListArgs {
     /// Lists the connectors.
     pub(crate) fn run(self, context: &Context<'_>) -> Result<Exit, Stop> {
-        if let Some(server) = &self.server {
+        if let Some(server) = &self.server.options()? {
             let partner = self.covers.as_ref().ok_or_else(|| {
                 Stop::usage(
                     "a running service tells which connectors match, not which there are: add \
@@ -122,6 +122,6 @@ Examples:
   postern list
   postern list --set default --format json
   postern list --covers contosobank.com
-  postern list --covers 203.0.113.7 --server http://127.0.0.1:50051
+  postern list --covers 203.0.113.7 --server https://postern.contoso.com:50051
 
 Exit codes: 0 listed, 1 the connectors have errors, 2 wrong call, 3 the server cannot be asked.";

@@ -291,11 +291,12 @@ fn is_service_link(name: &str) -> bool {
 /// Where a settings file is looked for, in this order, when none is named.
 const PLACES: [&str; 2] = ["config/postern.toml", "/etc/postern/postern.toml"];
 const PREFIX: &str = "POSTERN_";
-const VARIABLES: [&str; 4] = [
+const VARIABLES: [&str; 5] = [
     "POSTERN_ADMIN_LISTEN",
     "POSTERN_CONFIG",
     "POSTERN_CONNECTORS",
     "POSTERN_LISTEN",
+    "POSTERN_TOKEN",
 ];
 
 #[cfg(test)]
@@ -439,7 +440,7 @@ mod tests {
             [
                 "variable `POSTERN_LISTN` is not known: did you mean `POSTERN_LISTEN`?",
                 "variable `POSTERN_X` is not known: the variables are POSTERN_ADMIN_LISTEN, \
-             POSTERN_CONFIG, POSTERN_CONNECTORS, POSTERN_LISTEN",
+             POSTERN_CONFIG, POSTERN_CONNECTORS, POSTERN_LISTEN, POSTERN_TOKEN",
             ]
         );
     }

@@ -1,9 +1,22 @@
 //! The client of both services, dialled well.
 
-use std::{error::Error, fmt, time::Duration};
+mod endpoint;
+mod fault;
+mod refusal;
+mod token;
 
-use tonic::transport::{Channel, Endpoint};
+use std::{error::Error, path::PathBuf, time::Duration};
 
+use tonic::{
+    Status,
+    service::interceptor::InterceptedService,
+    transport::{Channel, Endpoint},
+};
+
+pub use self::{
+    fault::DialError,
+    token::{Bearer, Token, TokenError},
+};
 use super::pb::{
     policy_decision_service_client::PolicyDecisionServiceClient,
     policy_explanation_service_client::PolicyExplanationServiceClient,
@@ -13,139 +26,91 @@ use super::pb::{
 #[derive(Clone, Debug)]
 pub struct Client {
     /// Decides.
-    pub decisions: PolicyDecisionServiceClient<Channel>,
+    pub decisions: PolicyDecisionServiceClient<Asked>,
     /// Explains.
-    pub explanations: PolicyExplanationServiceClient<Channel>,
+    pub explanations: PolicyExplanationServiceClient<Asked>,
+    options: ClientOptions,
+}
+
+/// What carries calls to a server, with the token where there is one.
+pub type Asked = InterceptedService<Channel, Bearer>;
+
+/// Which server to ask, whom to take it from, and who asks.
+#[derive(Clone, Debug, Default)]
+pub struct ClientOptions {
+    /// `https://host:port`, `http://host:port`, just `host:port`, which is plaintext, or
+    /// `unix:/path`.
+    pub server: String,
+    /// The file of the authorities that vouch for the server; none: those of this machine.
+    pub ca: Option<PathBuf>,
+    /// The files of the client's certificate and of its private key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// The name that the server's certificate must have, where it is not the host of the URL.
+    pub server_name: Option<String>,
+    /// What shows who asks.
+    pub token: Option<Token>,
 }
 
 impl Client {
-    /// Connects to `server`: `http://host:port`, or just `host:port`.
+    /// Connects to `server` with nothing else to say.
     pub async fn dial(server: &str) -> Result<Self, DialError> {
-        let channel = endpoint(server)?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
-            .keep_alive_timeout(KEEPALIVE_TIMEOUT)
-            .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
-            .map_err(|_| DialError::new(server, FORM))?
+        let server = server.to_owned();
+        let options = ClientOptions {
+            server,
+            ..ClientOptions::default()
+        };
+        Self::connect(&options).await
+    }
+
+    /// Connects as `options` say.
+    pub async fn connect(options: &ClientOptions) -> Result<Self, DialError> {
+        let server = &options.server;
+        let channel = endpoint::endpoint(options)?;
+        let channel = dialled_well(channel)
+            .map_err(|error| DialError::new(server, error.to_string()))?
             .connect()
-            .await
-            .map_err(|error| DialError::new(server, unreachable(&error)))?;
+            .await;
+        let channel = match channel {
+            Ok(channel) => channel,
+            Err(error) => return Err(fault(options, &error).await),
+        };
+        let bearer = Bearer::new(options.token.as_ref());
+        let explanations =
+            PolicyExplanationServiceClient::with_interceptor(channel.clone(), bearer.clone());
         Ok(Self {
-            decisions: PolicyDecisionServiceClient::new(channel.clone()),
-            explanations: PolicyExplanationServiceClient::new(channel),
+            decisions: PolicyDecisionServiceClient::with_interceptor(channel, bearer),
+            explanations,
+            options: options.clone(),
         })
     }
-}
 
-/// The server cannot be asked.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct DialError {
-    server: String,
-    fault: String,
-}
-
-impl DialError {
-    fn new(server: &str, fault: impl Into<String>) -> Self {
-        Self {
-            server: server.to_owned(),
-            fault: fault.into(),
-        }
+    /// Why a call came to `status`, where it was not answered: over TLS 1.3 a server refuses a
+    /// client only once that begins to speak.
+    pub async fn unanswered(&self, status: &Status) -> Option<DialError> {
+        Some(fault(&self.options, status.source()?).await)
     }
 }
 
-impl fmt::Display for DialError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "cannot ask `{}`: {}",
-            self.server.escape_debug(),
-            self.fault
-        )
+/// Why the server of `options` cannot be asked, for what the transport says.
+async fn fault(options: &ClientOptions, error: &(dyn Error + 'static)) -> DialError {
+    let server = &options.server;
+    match DialError::known(server, error) {
+        Some(known) => known,
+        None => refusal::refusal(options)
+            .await
+            .unwrap_or_else(|| DialError::of(server, error)),
     }
 }
 
-impl Error for DialError {}
-
-fn endpoint(server: &str) -> Result<Endpoint, DialError> {
-    let url = match server.split_once("://") {
-        None => format!("http://{server}"),
-        Some(("http", _)) => server.to_owned(),
-        Some((_, rest)) => {
-            let fault = format!(
-                "only plaintext is spoken: write `http://{}`",
-                rest.escape_debug()
-            );
-            return Err(DialError::new(server, fault));
-        }
-    };
-    let endpoint = Endpoint::from_shared(url).map_err(|_| DialError::new(server, FORM))?;
-    let uri = endpoint.uri();
-    if uri.port_u16().is_none() || uri.host().is_none_or(str::is_empty) || uri.path() != "/" {
-        return Err(DialError::new(server, FORM));
-    }
-    Ok(endpoint)
+fn dialled_well(endpoint: Endpoint) -> Result<Endpoint, tonic::transport::Error> {
+    endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .user_agent(concat!("postern/", env!("CARGO_PKG_VERSION")))
 }
-
-/// The innermost cause, which is what a person can act on.
-fn unreachable(error: &tonic::transport::Error) -> String {
-    let mut cause: &dyn Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    format!(
-        "{}: is a server running there?",
-        cause.to_string().to_lowercase()
-    )
-}
-
-const FORM: &str = "write it like `http://127.0.0.1:50051` or `mail.contoso.com:50051`";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_where_a_server_is() {
-        for (server, uri) in [
-            ("127.0.0.1:50051", "http://127.0.0.1:50051/"),
-            ("http://[::1]:50051", "http://[::1]:50051/"),
-            (
-                "http://mail.contoso.com:50051/",
-                "http://mail.contoso.com:50051/",
-            ),
-        ] {
-            assert_eq!(endpoint(server).unwrap().uri().to_string(), uri);
-        }
-    }
-
-    #[test]
-    fn says_how_to_write_it() {
-        for (server, message) in [
-            (
-                "",
-                "cannot ask ``: write it like `http://127.0.0.1:50051` or `mail.contoso.com:50051`",
-            ),
-            (
-                "https://a:1",
-                "cannot ask `https://a:1`: only plaintext is spoken: write `http://a:1`",
-            ),
-        ] {
-            assert_eq!(endpoint(server).unwrap_err().to_string(), message);
-        }
-        for server in [
-            "contoso.com",
-            "http://",
-            ":50051",
-            "a b:1",
-            "a:99999",
-            "http://a:1/x",
-        ] {
-            assert!(endpoint(server).is_err(), "{server}");
-        }
-    }
-}

@@ -6,7 +6,6 @@ mod presented;
 
 use std::{
     error::Error,
-    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -17,7 +16,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    io::{self, AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use self::material::Material;
@@ -68,7 +71,7 @@ impl Tls {
     pub(super) async fn accept(&self, stream: TcpStream, within: Duration) -> Option<Begun> {
         let peer = stream.peer_addr().ok();
         let accepting = TlsAcceptor::from(self.config.load_full()).accept(stream);
-        match timeout(within, accepting).await {
+        match timeout(within, accepting.into_fallible()).await {
             Ok(Ok(stream)) => {
                 self.metrics.tls().shook_hands(Handshake::Completed);
                 let (_, session) = stream.get_ref();
@@ -76,8 +79,9 @@ impl Tls {
                 let certificate = leaf.map(|leaf| presented::certificate(leaf));
                 Some((Box::new(stream), certificate))
             }
-            Ok(Err(error)) => {
+            Ok(Err((error, stream))) => {
                 self.failed(outcome(&error), peer, &error);
+                linger(stream).await;
                 None
             }
             Err(elapsed) => {
@@ -119,6 +123,18 @@ impl Told {
     }
 }
 
+/// Closes `stream` once the peer had time to read why.
+async fn linger(mut stream: TcpStream) {
+    let closing = async {
+        stream.shutdown().await?;
+        // Why: closed with octets unread, the connection is reset, and the alert with it.
+        let mut rest = (&mut stream).take(MOST_LINGERED);
+        io::copy(&mut rest, &mut io::sink()).await
+    };
+    // Whether the peer reads it is its own affair.
+    let _ = timeout(LINGER_TIMEOUT, closing).await;
+}
+
 /// What a handshake came to that failed with `error`.
 fn outcome(error: &io::Error) -> Handshake {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
@@ -134,6 +150,10 @@ fn outcome(error: &io::Error) -> Handshake {
         Some(_) | None => Handshake::BrokenOff,
     }
 }
+
+/// How long, and for how many octets, a peer that was refused is listened to.
+const LINGER_TIMEOUT: Duration = Duration::from_millis(500);
+const MOST_LINGERED: u64 = 64 * 1024;
 
 /// At most one refused handshake in so many milliseconds is told of.
 const TOLD_EVERY: u64 = 1_000;

@@ -34,3 +34,5 @@ mod schema;
 mod sentences;
 #[cfg(test)]
 mod stopping;
+#[cfg(test)]
+mod transport;

@@ -60,7 +60,7 @@ impl Running {
         let connectors = folder.path().join("connectors");
         fs::create_dir(&connectors).unwrap();
         fs::write(connectors.join("default.toml"), set).unwrap();
-        Self::start(folder, settings, Stdio::null(), variables)
+        Self::start(folder, settings, Stdio::null(), variables, &[])
     }
 
     /// Serves the folder `connectors` of `folder`, however it was made.
@@ -70,10 +70,21 @@ impl Running {
 
     /// The same, with its standard output.
     pub(crate) fn serve_to(folder: TempDir, settings: &str, stdout: Stdio) -> Self {
-        Self::start(folder, settings, stdout, &[])
+        Self::start(folder, settings, stdout, &[], &[])
     }
 
-    fn start(folder: TempDir, settings: &str, stdout: Stdio, variables: &[(&str, &str)]) -> Self {
+    /// The same, listening at more places besides.
+    pub(crate) fn serve_at(folder: TempDir, settings: &str, places: &[&str]) -> Self {
+        Self::start(folder, settings, Stdio::null(), &[], places)
+    }
+
+    fn start(
+        folder: TempDir,
+        settings: &str,
+        stdout: Stdio,
+        variables: &[(&str, &str)],
+        places: &[&str],
+    ) -> Self {
         let file = folder.path().join("postern.toml");
         fs::write(&file, format!("version = 1\n{settings}")).unwrap();
         let mut child = postern()
@@ -87,6 +98,7 @@ impl Running {
             ])
             .arg(&file)
             .envs(variables.iter().copied())
+            .args(places.iter().flat_map(|place| ["--listen", place]))
             .stdin(Stdio::null())
             .stdout(stdout)
             .stderr(Stdio::piped())
@@ -238,7 +250,9 @@ pub(crate) fn field<'a>(event: &'a Value, name: &str) -> Option<&'a Value> {
 }
 
 fn address(event: &Value, name: &str) -> Option<SocketAddr> {
-    field(event, name)?.as_str()?.parse().ok()
+    // The first of several places.
+    let mut places = field(event, name)?.as_str()?.split(' ');
+    places.next()?.parse().ok()
 }
 
 /// The binary, without any `POSTERN_…` or `OTEL_…` variable.

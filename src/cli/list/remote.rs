@@ -7,12 +7,12 @@ use crate::{
         exit::{Exit, Stop},
         explanation, remote,
     },
-    rpc::{json, pb},
+    rpc::{client::ClientOptions, json, pb},
 };
 
-/// Asks the service at `server` which connectors match `partner`.
+/// Asks the service that `server` names which connectors match `partner`.
 pub(super) fn list(
-    server: &str,
+    server: &ClientOptions,
     set: Option<&str>,
     partner: &Partner,
     format: Format,

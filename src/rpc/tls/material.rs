@@ -88,19 +88,13 @@ fn pair(
         certificate, key, ..
     } = sources;
     let (of_certificate, of_key) = (certificate.sections()?, key.sections()?);
-    if of_certificate.certificates.is_empty() {
-        if !of_certificate.keys.is_empty() && !of_key.certificates.is_empty() {
-            let help = "exchange `certificate` and `key` in `[server.tls]` of the settings";
-            let what = format!("has the key, and `{}` the certificate", key.path.display());
-            return Err(certificate.unusable("pair-swapped", &what, help));
-        }
-        let help = "put the certificate and those between it and its authority there, in PEM";
-        return Err(certificate.unusable("certificate-missing", "has no certificate", help));
+    let lacks = of_certificate.certificates.is_empty() && !of_certificate.keys.is_empty();
+    if lacks && !of_key.certificates.is_empty() {
+        let help = "exchange `certificate` and `key` in `[server.tls]` of the settings";
+        let what = format!("has the key, and `{}` the certificate", key.path.display());
+        return Err(certificate.unusable("pair-swapped", &what, help));
     }
-    let Some(private) = of_key.keys.into_iter().next() else {
-        let help = "put the certificate's private key there, in PEM";
-        return Err(key.unusable("key-missing", "has no private key", help));
-    };
+    let (chain, private) = (certificate.certificates()?, key.private_key()?);
     let signing = provider.key_provider.load_private_key(private);
     let signing = signing.map_err(|error| {
         let cause = match error {
@@ -111,7 +105,7 @@ fn pair(
         let help = "use a key of ECDSA (P-256, P-384), Ed25519, or RSA with 2048 to 8192 bits";
         key.unusable("key-bad", &what, help)
     })?;
-    Ok((of_certificate.certificates, signing))
+    Ok((chain, signing))
 }
 
 /// Sees to it that `key` is the key of the first certificate of `chain`.
@@ -198,16 +192,12 @@ fn client_verifier(
         return Ok(None);
     };
     let mut roots = RootCertStore::empty();
-    for authority in file.sections()?.certificates {
+    for authority in file.certificates()? {
         roots.add(authority).map_err(|error| {
             let what = format!("has an authority that cannot be used: {error}");
             let help = "put certificates of authorities there, in PEM";
             file.unusable("authority-bad", &what, help)
         })?;
-    }
-    if roots.is_empty() {
-        let help = "put the certificates of the authorities that vouch for clients there, in PEM";
-        return Err(file.unusable("authority-missing", "has no certificate", help));
     }
     let builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));

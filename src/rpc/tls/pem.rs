@@ -81,6 +81,24 @@ impl Pem<'_> {
         Ok(sections)
     }
 
+    /// The certificates in it, of which there must be some.
+    pub(in crate::rpc) fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, Unusable> {
+        let certificates = self.sections()?.certificates;
+        if certificates.is_empty() {
+            let help = "put certificates there, in PEM";
+            return Err(self.unusable("certificate-missing", "has no certificate", help));
+        }
+        Ok(certificates)
+    }
+
+    /// The first private key in it.
+    pub(in crate::rpc) fn private_key(&self) -> Result<PrivateKeyDer<'static>, Unusable> {
+        self.sections()?.keys.into_iter().next().ok_or_else(|| {
+            let help = "put the certificate's private key there, in PEM";
+            self.unusable("key-missing", "has no private key", help)
+        })
+    }
+
     /// That something is wrong with it.
     pub(super) fn unusable(
         &self,
@@ -100,7 +118,7 @@ impl Pem<'_> {
     fn unreadable(&self, error: &io::Error) -> Unusable {
         match error.kind() {
             ErrorKind::NotFound => {
-                let help = "put it there, or name another file in the settings";
+                let help = "put it there, or name another file";
                 self.unusable("file-missing", "is not there", help)
             }
             ErrorKind::PermissionDenied => {

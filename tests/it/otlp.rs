@@ -210,6 +210,43 @@ fn a_failed_call_has_its_code() {
 }
 
 #[test]
+fn a_span_names_the_caller_and_a_refusal_has_its_code() {
+    let receiver = Receiver::new();
+    let folder = tempfile::TempDir::new().unwrap();
+    let callers = folder.path().join("callers.toml");
+    let text = format!(
+        "version = 1\n[[callers]]\nname = \"contoso-edge\"\ntoken_sha256 = [\"{}\"]\n\
+         sets = [\"*\"]\n[end]\n",
+        // What sha256sum says of the token.
+        "fadc9011927d19e7881bd07f957517ce4d97014d149ecece041474b78f645bbd"
+    );
+    std::fs::write(&callers, text).unwrap();
+    let settings = format!(
+        "[callers]\nfile = {callers:?}\n[tracing]\nendpoint = \"{}\"\n",
+        receiver.endpoint()
+    );
+    let running = Running::serve_told(&demands_tls("one"), &settings, &AT_ONCE);
+    block_on(async {
+        let mut gateway = gateway(&running).await;
+        let refused = gateway.check_inbound(plaintext()).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated);
+        let mut known = Request::new(plaintext());
+        let token = "Bearer geheimnis-4711-geheimnis-4711".parse().unwrap();
+        known.metadata_mut().insert("authorization", token);
+        gateway.check_inbound(known).await.unwrap();
+    });
+    let spans = receiver.spans(2);
+    let told = |at: usize, name: &str| attribute(&spans[at].attributes, name);
+    let code = "rpc.response.status_code";
+    assert_eq!(told(0, code).as_deref(), Some("UNAUTHENTICATED"));
+    assert_eq!(told(0, "postern.caller"), None);
+    assert_eq!(told(1, code).as_deref(), Some("OK"));
+    assert_eq!(told(1, "postern.caller").as_deref(), Some("contoso-edge"));
+    let octets = receiver.received().octets;
+    assert!(!octets.windows(9).any(|part| part == b"geheimnis"));
+}
+
+#[test]
 fn every_call_of_the_contract_is_traced_and_no_other() {
     let receiver = Receiver::new();
     let running = traced(&receiver);

@@ -74,7 +74,8 @@ fn a_stream_is_told_to_ask_again_when_its_connection_is_of_age() {
         let end = answers.next().await.unwrap().unwrap_err();
         assert_eq!(end.code(), Code::Unavailable);
         assert_eq!(end.get_details_error_info().unwrap().reason, "DRAINING");
-        // The next one is on another connection, which the client makes by itself.
+        // The next one is on another connection.
+        let mut client = running.client().await;
         let again = client
             .decisions
             .check_stream(tokio_stream::iter([raw::question(8)]));

@@ -24,7 +24,7 @@ use crate::{config::settings::bounds::Bounds, source::check_callers};
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CheckArgs {
     /// Connector sets, or directories of them; without one the settings, and the connectors'
-    /// directory that they name
+    /// directory and the file of callers that they name
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Warnings count as errors
@@ -42,7 +42,7 @@ impl CheckArgs {
         if self.paths.is_empty() {
             check_all(context, &mut report)?;
         } else {
-            check_paths(&self.paths, &mut report)?;
+            check_paths(context, &self.paths, &mut report)?;
         }
         match self.format {
             Format::Human => context.output.print(&report.human(context.output.ink())),
@@ -80,7 +80,10 @@ fn check_all(context: &Context<'_>, report: &mut Report) -> Result<(), Stop> {
 }
 
 /// Directories, each for itself, and files with what is beside them.
-fn check_paths(paths: &[PathBuf], report: &mut Report) -> Result<(), Stop> {
+fn check_paths(context: &Context<'_>, paths: &[PathBuf], report: &mut Report) -> Result<(), Stop> {
+    // Why default: files can be checked where there are no settings, or bad ones.
+    let resolved = context.resolve(Flags::default());
+    let bounds = resolved.map_or_else(|_| Bounds::default(), |it| it.settings.bounds);
     let mut directories = BTreeSet::new();
     let mut files: BTreeMap<&Path, BTreeSet<String>> = BTreeMap::new();
     for path in paths {
@@ -105,16 +108,12 @@ fn check_paths(paths: &[PathBuf], report: &mut Report) -> Result<(), Stop> {
     let progress = Progress::begin();
     let told = |done: usize, total: usize| progress.show(done, total);
     for directory in &directories {
-        report.add(Reading::directory(
-            directory,
-            None,
-            &Bounds::default(),
-            &told,
-        ));
+        report.add(Reading::directory(directory, None, &bounds, &told));
     }
     for (directory, names) in files {
         if !directories.iter().any(|known| **known == *directory) {
-            report.add(Reading::files(directory, &names, true, &told).map_err(Stop::usage)?);
+            report
+                .add(Reading::files(directory, &names, true, &bounds, &told).map_err(Stop::usage)?);
         }
     }
     Ok(())

@@ -68,13 +68,15 @@ impl Reading {
     }
 
     /// Reads files of one directory, named without it. The other sets of the directory are looked
-    /// at where `beside` says so, since they may claim the same domains.
+    /// at where `beside` says so, since they may claim the same domains; none may claim more than
+    /// `bounds` let it.
     ///
     /// The error names a file that no service would read.
     pub(crate) fn files(
         directory: &Path,
         names: &BTreeSet<String>,
         beside: bool,
+        bounds: &Bounds,
         progress: Progress<'_>,
     ) -> Result<Self, String> {
         let here = if directory.as_os_str().is_empty() {
@@ -109,7 +111,7 @@ impl Reading {
         if beside {
             wanted.extend(files.into_values());
         }
-        let mut loaded = source::load_all(wanted, &Bounds::default(), progress);
+        let mut loaded = source::load_all(wanted, bounds, progress);
         source::judge_overlaps(&mut loaded);
         loaded.retain(|file| names.contains(&file.file));
         Ok(Self {
@@ -275,7 +277,9 @@ mod tests {
     fn a_file_is_compared_with_those_beside_it() {
         let place = directory(&[("a.toml", GOOD), ("b.toml", GOOD), ("c.toml", BAD)]);
         let names = BTreeSet::from(["b.toml".to_owned()]);
-        let read = |beside| Reading::files(place.path(), &names, beside, &|_, _| {}).unwrap();
+        let read = |beside| {
+            Reading::files(place.path(), &names, beside, &Bounds::default(), &|_, _| {}).unwrap()
+        };
         let codes = |reading: &Reading| reading.findings().map(|it| it.code).collect::<Vec<_>>();
         assert_eq!(codes(&read(true)), ["accepted-overlap"]);
         assert_eq!(read(true).files.len(), 1);
@@ -283,7 +287,8 @@ mod tests {
         for (name, message) in [("d.toml", "does not exist"), ("notes.txt", "passed over")] {
             fs::write(place.path().join("notes.txt"), "").unwrap();
             let names = BTreeSet::from([name.to_owned()]);
-            let error = Reading::files(place.path(), &names, true, &|_, _| {}).unwrap_err();
+            let error = Reading::files(place.path(), &names, true, &Bounds::default(), &|_, _| {})
+                .unwrap_err();
             assert!(error.contains(message), "{error}");
         }
     }

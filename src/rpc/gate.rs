@@ -359,7 +359,79 @@ const SECOND: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
+    use hyper::header::{AUTHORIZATION, HeaderValue};
+
     use super::*;
+    use crate::callers::{Callers, Rights, Ways};
+
+    const EXPLAIN: &str = "/postern.v1.PolicyExplanationService/ExplainInbound";
+
+    fn far() -> Arc<Peer> {
+        let address = "192.0.2.1:1".parse().ok();
+        Arc::new(Peer::plaintext(Origin::Network(address)))
+    }
+
+    /// What a peer is told that calls `path` with this token.
+    fn told(gate: &Gate, path: &str, peer: &Arc<Peer>, token: Option<&str>) -> String {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = token {
+            let value = format!("Bearer {token}");
+            headers.insert(AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
+        }
+        let admitted = gate.admit(path, peer, &headers);
+        admitted.map_or_else(|failure| failure.reason().to_owned(), |_| "OK".to_owned())
+    }
+
+    #[test]
+    fn without_callers_explanations_are_for_this_machine() {
+        let gate = Gate::default();
+        let near = Arc::new(Peer::plaintext(Origin::Unix));
+        assert_eq!(told(&gate, EXPLAIN, &near, None), "OK");
+        assert_eq!(told(&gate, EXPLAIN, &far(), None), "EXPLANATION_LOCAL");
+        // A token is nothing where there are no callers.
+        let token = Some("a-token-that-others-can-read");
+        assert_eq!(told(&gate, EXPLAIN, &far(), token), "EXPLANATION_LOCAL");
+        for path in [
+            CHECK_INBOUND,
+            CHECK_OUTBOUND,
+            CHECK_STREAM,
+            "/grpc.health.v1.Health/Check",
+        ] {
+            assert_eq!(told(&gate, path, &far(), token), "OK");
+        }
+    }
+
+    #[test]
+    fn a_token_in_plaintext_is_refused_whether_it_is_good_or_not() {
+        let token = "a-token-that-others-can-read";
+        let ways = Ways {
+            tokens: vec![TokenHash::of(token.as_bytes())],
+            ..Ways::default()
+        };
+        let may = Rights {
+            check: true,
+            explain: true,
+        };
+        let caller = Caller::new("edge", Scope::All, may, None);
+        let gate = Gate::default();
+        gate.admission.access.replace(Standing {
+            version: 1,
+            callers: Some(Arc::new(Callers::new([(caller, ways)]))),
+            ..Standing::default()
+        });
+        let near = Arc::new(Peer::plaintext(Origin::Unix));
+        let other = token.replace("read", "guess");
+        for path in [CHECK_INBOUND, CHECK_STREAM, EXPLAIN] {
+            assert_eq!(told(&gate, path, &near, Some(token)), "OK");
+            assert_eq!(told(&gate, path, &near, Some(&other)), "CALLER_UNKNOWN");
+            assert_eq!(told(&gate, path, &far(), Some(token)), "TOKEN_IN_PLAINTEXT");
+            assert_eq!(
+                told(&gate, path, &far(), Some(&other)),
+                "TOKEN_IN_PLAINTEXT"
+            );
+            assert_eq!(told(&gate, path, &far(), None), "CALLER_UNKNOWN");
+        }
+    }
 
     #[test]
     fn what_is_seldom_said_is_counted() {

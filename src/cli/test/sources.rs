@@ -105,7 +105,7 @@ fn read(asked: &Path) -> Result<Reading, Broken> {
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     let names: BTreeSet<String> = name.into_iter().collect();
-    Reading::files(directory, &names, false, &quietly).map_err(Broken::new)
+    Reading::files(directory, &names, false, &Bounds::default(), &quietly).map_err(Broken::new)
 }
 
 /// The reading, where a service would start with it.

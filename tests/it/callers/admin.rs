@@ -1,7 +1,7 @@
 //! The token of operators, the bounds of sets, and the verb that makes tokens.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     process::Stdio,
 };
@@ -128,4 +128,53 @@ fn a_token_is_made_and_its_hash_is_what_is_listed() {
     for bad in ["", "secret", "twenty characters, with blanks"] {
         assert_eq!(hashed(bad), (Some(2), String::new()), "{bad}");
     }
+}
+
+/// What a server says before it serves, that listens to operators on this address.
+fn said_at_start(admin_listen: &str, settings: &str) -> Vec<String> {
+    let folder = folder(None);
+    let config = folder.path().join("postern.toml");
+    fs::write(&config, format!("version = 1\n{settings}")).unwrap();
+    let mut child = postern()
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--admin-listen",
+            admin_listen,
+        ])
+        .arg("--config")
+        .arg(&config)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut said: Vec<String> = Vec::new();
+    for line in lines.map_while(Result::ok) {
+        let serving = line.contains("\"serving\"");
+        said.push(line);
+        if serving {
+            break;
+        }
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(
+        said.iter().any(|line| line.contains("\"serving\"")),
+        "{said:?}"
+    );
+    said
+}
+
+#[test]
+fn an_admin_listener_that_everybody_reaches_is_warned_of() {
+    let token = format!("[admin]\ntoken_sha256 = [\"{}\"]\n", TokenHash::of(b"x"));
+    let warned = |admin_listen: &str, settings: &str| {
+        let said = said_at_start(admin_listen, settings);
+        said.iter()
+            .any(|line| line.contains("whoever reaches the admin listener"))
+    };
+    assert!(warned("0.0.0.0:0", ""));
+    assert!(!warned("0.0.0.0:0", &token));
+    assert!(!warned("127.0.0.1:0", ""));
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::running::field;
 
 /// Saves this, and waits until the log says that it is in force.
-fn save(running: &Running, text: &str) {
+pub(super) fn save(running: &Running, text: &str) {
     let loaded = |event: &Value| says(event, "callers loaded");
     let before = running
         .events()

@@ -13,6 +13,7 @@ use tonic_types::StatusExt as _;
 use crate::running::{Running, block_on, plaintext};
 
 mod admin;
+mod certificates;
 mod limits;
 mod live;
 mod open;

@@ -52,6 +52,17 @@ pub fn settings(text: &str) {
     }
 }
 
+/// A file of callers is refused for a reason that can be shown, or has somebody in it.
+pub fn callers(text: &str) {
+    let outcome = config::callers::load_str(text);
+    let errors = outcome.findings.iter().any(Finding::is_error);
+    assert_eq!(outcome.callers.is_none(), errors);
+    can_be_shown(text, &outcome.findings);
+    if let Some(callers) = outcome.callers {
+        assert!(!callers.list().is_empty());
+    }
+}
+
 /// Domains, patterns and names of certificates are read back from what they show as.
 pub fn domain(text: &str) {
     if let Some(domain) = read_back::<Domain>(text) {

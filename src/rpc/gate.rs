@@ -378,7 +378,7 @@ mod tests {
             let value = format!("Bearer {token}");
             headers.insert(AUTHORIZATION, HeaderValue::from_str(&value).unwrap());
         }
-        let admitted = gate.admit(path, peer, &headers);
+        let admitted = gate.admit(&path.parse().unwrap(), peer, &headers);
         admitted.map_or_else(|failure| failure.reason().to_owned(), |_| "OK".to_owned())
     }
 

@@ -52,9 +52,14 @@ impl Known {
         }
         let token = token(peer, headers)?;
         let caller = identify(callers, peer, token.as_ref())?;
+        let mut authorization = first.cloned();
+        if let Some(value) = &mut authorization {
+            // Never shown, wherever a peer is.
+            value.set_sensitive(true);
+        }
         self.0.store(Some(Arc::new(Seen {
             version: standing.version,
-            authorization: first.cloned(),
+            authorization,
             caller: Arc::clone(&caller),
         })));
         Ok(caller)

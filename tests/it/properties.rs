@@ -21,6 +21,11 @@ fn addresses() {
 }
 
 #[test]
+fn callers() {
+    try_text("callers", held::callers);
+}
+
+#[test]
 fn connectors() {
     try_text("connectors", held::connectors);
 }

@@ -210,16 +210,9 @@ impl State {
         event
     }
 
-    /// Tells what happened to the log and the metrics, once it is in force.
+    /// Tells what happened to the metrics and the log, once it is in force: whoever reads of it in
+    /// the log finds it everywhere else.
     fn tell(&self, events: &[Event]) {
-        for event in events {
-            event.log(&self.name);
-            match event {
-                Event::Loaded { .. } => self.metrics.callers_reloaded(ReloadResult::Loaded),
-                Event::Mended => {}
-                Event::Refused { .. } => self.metrics.callers_reloaded(ReloadResult::Refused),
-            }
-        }
         let Standing {
             callers,
             loaded_at,
@@ -231,6 +224,14 @@ impl State {
             *loaded_at,
             fault.as_ref().map(|fault| fault.since),
         );
+        for event in events {
+            match event {
+                Event::Loaded { .. } => self.metrics.callers_reloaded(ReloadResult::Loaded),
+                Event::Mended => {}
+                Event::Refused { .. } => self.metrics.callers_reloaded(ReloadResult::Refused),
+            }
+            event.log(&self.name);
+        }
     }
 }
 

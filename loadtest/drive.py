@@ -156,11 +156,13 @@ class GhzJob(Job):
         proto = ROOT / "proto"
         workers = connections * load.in_flight
         self.shown = [
-            "ghz", "--insecure", "--proto", "proto/postern/v1/policy.proto", "--import-paths", "proto",
+            "ghz", "--insecure" if server.scheme == "http" else "--skipTLS", "--proto", "proto/postern/v1/policy.proto", "--import-paths", "proto",
             "--call", f"{SERVICE}/{method}", "--data-file", relative(data / f"{kind}.json"),
             "--disable-template-functions", "--disable-template-data",
             "--connections", str(connections), "--concurrency", str(workers),
         ]
+        if server.token:
+            self.shown += ["--metadata", json.dumps({"authorization": f"Bearer {server.token}"})]
         if rate:
             total = max(int(rate * seconds), workers)
             self.shown += ["--async", "--rps", str(rate), "--total", str(total)]
@@ -196,6 +198,8 @@ class H2loadJob(Job):
             "h2load", "--clients", str(connections), "--max-concurrent-streams", str(load.in_flight),
             "--data", relative(Path(body["file"])), *GRPC,
         ]
+        if server.token:
+            self.shown += ["-H", f"authorization: Bearer {server.token}"]
         if rate:
             # Each connection begins a millisecond after the last: they do not all send at once.
             total = max(int(rate * seconds), connections)
@@ -203,7 +207,7 @@ class H2loadJob(Job):
             self.shown += ["--rate", "1", "--rate-period", "1ms"]
         else:
             self.shown += ["--duration", f"{max(int(seconds * 1000), 1)}ms"]
-        self.shown.append(f"http://{server.address}/{SERVICE}/{body['method']}")
+        self.shown.append(f"{server.scheme}://{server.address}/{SERVICE}/{body['method']}")
         self.command = [h2load, *self.shown[1:], "--log-file", str(self.log)]
 
     def read(self) -> Measured:

@@ -29,6 +29,9 @@ class Server:
     process: subprocess.Popen[str]
     address: str
     admin: str = ""
+    scheme: str = "http"
+    ca: Path | None = None
+    token: str = ""
     seen: dict[str, Any] = field(default_factory=dict)
 
     def cpu_seconds(self) -> float:
@@ -63,10 +66,10 @@ class Server:
         self.process.wait()
 
 
-def postern(programs: Path, folder: Path, cores: str, log: Path) -> Server:
-    """Starts Postern with the sets in `folder`/connectors."""
+def postern(programs: Path, folder: Path, cores: str, log: Path, text: str = "version = 1\n") -> Server:
+    """Starts Postern with these settings in `folder`; without others the sets are in `folder`/connectors."""
     settings = folder / "postern.toml"
-    settings.write_text("version = 1\n")
+    settings.write_text(text)
     anywhere = ["--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0"]
     command = [str(programs / "postern"), "serve", "--config", str(settings), *anywhere]
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -94,6 +97,17 @@ def noop(programs: Path, name: str, cores: str, sizes: tuple[int, int]) -> Serve
         process.kill()
         raise Failed(f"{name} did not start")
     return Server(name, process, address)
+
+
+def collector(programs: Path, cores: str) -> Server:
+    """Starts what takes traces."""
+    process = subprocess.Popen(pinned(cores, [str(programs / "collector")]), stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    address = process.stdout.readline().strip()
+    if not address:
+        process.kill()
+        raise Failed("the collector did not start")
+    return Server("collector", process, address)
 
 
 def patience() -> Iterator[None]:

@@ -9,10 +9,20 @@ from pathlib import Path
 from typing import Any
 
 
-HEAD = [
-    "load", "server", "CPU us/call", "x noop", "x default", "calls/s", "x noop", "p50 us", "p99 us", "x noop",
-    "p99.9 us", "x noop", "MB", "x noop",
-]
+def head(result: dict[str, Any]) -> list[str]:
+    """The columns: figures, and each over that of the server it stands beside."""
+    over = f"x {beside(result)}"
+    default = ["x default"] if beside(result) == "noop" else []
+    return [
+        "load", "server", "CPU us/call", over, *default, "calls/s", over, "p50 us", "p99 us", over, "p99.9 us", over,
+        "MB", over,
+    ]
+
+
+def beside(result: dict[str, Any]) -> str:
+    """The server that the others are compared with."""
+    there = {row["server"] for row in result["medians"]}
+    return "noop" if "noop" in there or len(there) < 2 else "postern"
 
 
 @dataclass(frozen=True)
@@ -133,14 +143,14 @@ def rows(result: dict[str, Any]) -> list[list[str]]:
     table = []
     for (load, server), row in by.items():
 
-        def against(key: str, other: str = "noop") -> str:
+        def against(key: str, other: str = beside(result)) -> str:
             value = None if server == other else paired(result["runs"], key, (load, server), (load, other))
             return f"{value:.2f}" if value else ""
 
         table.append([
             load if not row["offered"] else f"{load} ({row['offered']}/s)", server,
             number(row.get("cpu_us"), 2), against("cpu_us"),
-            against("cpu_us", "noop-default"),
+            *([against("cpu_us", "noop-default")] if beside(result) == "noop" else []),
             number(row.get("calls_per_second")), against("calls_per_second"),
             number(row.get("p50_us")), number(row.get("p99_us")), against("p99_us"),
             number(row.get("p999_us")), against("p999_us"),
@@ -178,7 +188,7 @@ def summary(folder: Path) -> str:
     for result in results:
         about = result["about"][:1].upper() + result["about"][1:]
         title = f"## {result['scenario']}, {result['connectors']:,} connectors\n\n{about}.\n"
-        parts.append(f"{title}\n{markdown(HEAD, rows(result))}\n")
+        parts.append(f"{title}\n{markdown(head(result), rows(result))}\n")
         lines = [line for load, of in result["commands"].items() if load.startswith("ghz") for line in of]
         shown = "\n".join([result["serve"], *dict.fromkeys(lines)])
         parts.append(f"```sh\n{shown}\n```\n" if lines else "")

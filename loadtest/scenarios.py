@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import features
 import processes
 from drive import Driver, Load
 from processes import Saver, Server
@@ -65,6 +66,10 @@ SCENARIOS = (
         (Load("ghz", "ghz", 50, 1, 2_000), Load("ghz saving", "ghz", 50, 1, 2_000, saving=True)),
         (100_000,), ("postern",), fractions=(0.25,),
     ),
+    Scenario(
+        "features", "what can be switched on, each by itself, beside Postern without it", "inbound-accept", UNARY,
+        (1_000,), ("postern", *features.NAMES),
+    ),
     Scenario("idle", "memory where nothing is asked any more", "mix", (), (10_000,), ("postern",)),
 )
 NAMES = tuple(scenario.name for scenario in SCENARIOS)
@@ -95,6 +100,7 @@ class Bench:
         self.folder = WORK / "sets" / str(connectors)
         self.file = self.folder / "connectors" / "generated.toml"
         self.servers: list[Server] = []
+        self.collector: Server | None = None
         self.runs: list[dict[str, Any]] = []
         self.commands: dict[str, list[str]] = {}
 
@@ -109,7 +115,7 @@ class Bench:
             else:
                 self.rounds()
         finally:
-            for server in self.servers:
+            for server in [*self.servers, *filter(None, [self.collector])]:
                 server.stop()
         return self.write()
 
@@ -125,18 +131,31 @@ class Bench:
         self.verify(postern)
         sizes = (postern.seen["inbound"]["octets"], postern.seen["outbound"]["octets"])
         for name in self.scenario.servers[1:]:
-            server = processes.noop(self.plan.programs, name, cores, sizes)
+            server = self.other(name, sizes)
             self.servers.append(server)
             self.verify(server)
+
+    def other(self, name: str, sizes: tuple[int, int]) -> Server:
+        """Starts what stands beside Postern."""
+        programs, cores = self.plan.programs, self.plan.server_cores
+        feature = next((one for one in features.FEATURES if one.name == name), None)
+        if feature is None:
+            return processes.noop(programs, name, cores, sizes)
+        if self.collector is None:
+            self.collector = processes.collector(programs, self.plan.load_cores)
+        folder = WORK / "features" / name.replace(" ", "-")
+        return features.serve(feature, programs, self.file.parent, folder, self.collector.address, cores, folder / "log")
 
     def verify(self, server: Server) -> None:
         """Asks all questions once."""
         command = [
-            str(self.plan.programs / "ask"), server.address, self.scenario.questions,
+            str(self.plan.programs / "ask"), f"{server.scheme}://{server.address}", self.scenario.questions,
             "--connectors", str(self.connectors), "--count", str(self.plan.count),
             "--out", str(self.data(server)),
         ]
-        command += [] if server.name == "postern" else ["--noop"]
+        command += ["--noop"] if server.name.startswith("noop") else []
+        command += ["--ca", str(server.ca)] if server.ca else []
+        command += ["--token", server.token] if server.token else []
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise Failed(f"{self.name}: {server.name} answers otherwise: {done.stderr[:3000]}")

@@ -10,12 +10,17 @@ use std::{
 };
 
 use pb::{check_stream_request::Question, check_stream_response::Answer};
-use postern::rpc::{client::Client, json::to_json, pb};
+use postern::rpc::{
+    client::{Client, ClientOptions, Token},
+    json::to_json,
+    pb,
+};
 use postern_loadtest::{Scenario, inbound, outbound};
 use prost::Message;
 use serde_json::{Value, json};
 
 const USAGE: &str = "usage: ask ADDRESS SCENARIO --connectors N [--count N] [--bodies N] [--out FOLDER] [--noop]
+           [--ca FILE] [--token TOKEN]
 
 Asks the server at ADDRESS all questions of SCENARIO about a generated set of N connectors, and fails
 unless each gets the verdict and the number of reasons that the scenario claims; with --noop, that of
@@ -36,7 +41,7 @@ struct Asked {
 }
 
 struct Options {
-    address: String,
+    server: ClientOptions,
     scenario: String,
     connectors: usize,
     count: usize,
@@ -56,7 +61,7 @@ struct Sizes {
 async fn main() -> Result<(), Box<dyn Error>> {
     let options = read(std::env::args().skip(1).collect())?;
     let questions = questions(&options)?;
-    let mut client = Client::dial(&options.address).await?;
+    let mut client = Client::connect(&options.server).await?;
     let mut sizes = Vec::with_capacity(questions.len());
     let mut connectors = BTreeSet::new();
     for (id, asked) in (0..).zip(&questions) {
@@ -89,7 +94,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 fn read(arguments: Vec<String>) -> Result<Options, Box<dyn Error>> {
     let mut options = Options {
-        address: String::new(),
+        server: ClientOptions::default(),
         scenario: String::new(),
         connectors: 0,
         count: 2_000,
@@ -106,8 +111,10 @@ fn read(arguments: Vec<String>) -> Result<Options, Box<dyn Error>> {
             "--bodies" => options.bodies = value()?.parse()?,
             "--out" => options.out = Some(value()?.into()),
             "--noop" => options.noop = true,
+            "--ca" => options.server.ca = Some(value()?.into()),
+            "--token" => options.server.token = Some(Token::new(&value()?)?),
             _ if argument.starts_with('-') => return Err(USAGE.into()),
-            _ if options.address.is_empty() => options.address = argument,
+            _ if options.server.server.is_empty() => options.server.server = argument,
             _ if options.scenario.is_empty() => options.scenario = argument,
             _ => return Err(USAGE.into()),
         }

@@ -79,7 +79,7 @@ fn allow_files(_: usize) -> Option<u64> {
 }
 
 /// How many files a process has open beside its connections.
-const OTHER_FILES: usize = 256;
+const OTHER_FILES: usize = 512;
 
 #[cfg(all(test, target_os = "linux"))]
 mod tests {

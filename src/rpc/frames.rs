@@ -229,10 +229,10 @@ impl Manners {
 
     /// What is wrong with a frame of this kind.
     fn fault_with(&mut self, kind: u8, flags: u8) -> Option<&'static str> {
-        let interval = self.interval?;
         match kind {
             DATA | HEADERS | RST_STREAM | WINDOW_UPDATE | CONTINUATION => None,
             PING if flags & ACK == 0 => {
+                let interval = self.interval?;
                 let now = Instant::now();
                 let last = self.last_ping.replace(now);
                 if last.is_some_and(|last| now < last + interval) {
@@ -246,7 +246,8 @@ impl Manners {
                     return None;
                 }
                 let since = std::mem::replace(&mut self.useless, (0, Instant::now())).1;
-                (since.elapsed() < interval).then_some("too_many_frames")
+                (since.elapsed() < self.interval.unwrap_or(USELESS_WITHIN))
+                    .then_some("too_many_frames")
             }
         }
     }
@@ -286,6 +287,9 @@ const STRIKES: u32 = 2;
 /// How many frames without use (settings, priorities, what is not known) may come in the time that
 /// must be between pings.
 const USELESS: u32 = 1_000;
+
+/// The same time where pings may come as they like.
+const USELESS_WITHIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

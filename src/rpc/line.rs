@@ -12,7 +12,10 @@ use hyper::HeaderMap;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{decisions::CHECK_STREAM, limits::Bounds};
+use super::{
+    decisions::CHECK_STREAM,
+    limits::{Bounds, Limits},
+};
 use crate::telemetry::Limit;
 
 /// A connection, as far as limits go: shared by what reads it, what answers it and what ends it.
@@ -27,6 +30,7 @@ pub struct Line {
     calls: AtomicUsize,
     begun: AtomicUsize,
     streams: AtomicUsize,
+    health: AtomicUsize,
     /// The call that was let in last is not answered at once and for all.
     lasts: AtomicBool,
     /// Its peer speaks HTTP/2.
@@ -52,6 +56,7 @@ impl Line {
             calls: AtomicUsize::new(0),
             begun: AtomicUsize::new(0),
             streams: AtomicUsize::new(0),
+            health: AtomicUsize::new(0),
             lasts: AtomicBool::new(false),
             speaks: AtomicBool::new(false),
             stuck: AtomicU64::new(0),
@@ -78,24 +83,43 @@ impl Line {
 
     /// The limit that keeps a call of this kind out; else it counts from now on.
     fn over(&self, kind: Kind) -> Option<Limit> {
+        let (load, limits) = (self.bounds.load(), self.bounds.limits());
+        let (streams, most) = match kind {
+            Kind::Health => (&self.health, HEALTH_CALLS),
+            Kind::Stream | Kind::Reflection => (&self.streams, limits.streams_per_connection),
+            Kind::Unary => (&self.streams, usize::MAX),
+        };
+        if streams.load(Relaxed) >= most {
+            return Some(Limit::StreamsPerConnection);
+        }
         if kind == Kind::Health {
+            self.health.fetch_add(1, Relaxed);
             return None;
         }
-        let (load, limits) = (self.bounds.load(), self.bounds.limits());
         if self.in_reserve && load.connections.now() > limits.connections {
             return Some(Limit::Connections);
-        }
-        let stream = kind == Kind::Stream;
-        if stream && self.streams.load(Relaxed) >= limits.streams_per_connection {
-            return Some(Limit::StreamsPerConnection);
         }
         if !load.calls.enter(limits.calls) {
             return Some(Limit::Calls);
         }
-        if stream {
-            self.streams.fetch_add(1, Relaxed);
+        if kind != Kind::Unary {
+            streams.fetch_add(1, Relaxed);
         }
         None
+    }
+
+    /// How long it may live. One that came when there were too many makes room for the next soon:
+    /// it is for the questions of a probe.
+    pub(super) fn lifetime(&self) -> Limits {
+        let limits = *self.bounds.limits();
+        if !self.in_reserve {
+            return limits;
+        }
+        Limits {
+            idle: Some(limits.handshake_timeout),
+            age: Some(RESERVE_AGE),
+            ..limits
+        }
     }
 
     /// Lets it end: calls in flight finish, streams end.
@@ -182,10 +206,12 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let line = &self.line;
         line.calls.fetch_sub(1, Relaxed);
-        if self.kind != Kind::Health {
-            line.bounds.load().calls.leave();
+        if self.kind == Kind::Health {
+            line.health.fetch_sub(1, Relaxed);
+            return;
         }
-        if self.kind == Kind::Stream {
+        line.bounds.load().calls.leave();
+        if self.kind != Kind::Unary {
             line.streams.fetch_sub(1, Relaxed);
         }
     }
@@ -194,12 +220,12 @@ impl Drop for Permit {
 /// What a call is to the limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
-    /// A question about health, which no limit but that of connections concerns: who is busy must
-    /// not be taken for broken, and be started anew.
+    /// A question about health, which no limit of others' calls concerns: who is busy must not be
+    /// taken for broken, and be started anew.
     Health,
     /// A stream of questions.
     Stream,
-    /// Reflection, which is a stream, too, and nobody's load.
+    /// Reflection, which is a stream, too.
     Reflection,
     /// A call with one question.
     Unary,
@@ -227,8 +253,12 @@ impl Kind {
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.";
 
-/// How many connections beyond the limit may ask for health alone.
+/// How many connections beyond the limit may ask for health alone, and for how long each.
 const RESERVE: usize = 64;
+const RESERVE_AGE: Duration = Duration::from_mins(1);
+
+/// How many calls about health a connection may have open; a client watches each service once.
+const HEALTH_CALLS: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -71,7 +71,7 @@ pub async fn serve<S, B>(
     let io = TokioIo::new(Frames::new(stream, Arc::clone(&line)));
     let http2 = http2(&line);
     let mut serving = pin!(http2.serve_connection(io, service));
-    let mut clock = Life::new(*bounds.limits(), line.began(), chance());
+    let mut clock = Life::new(line.lifetime(), line.began(), chance());
     let mut next = pin!(sleep_until(line.began()));
     let mut ending = false;
     let served = loop {

@@ -6,6 +6,7 @@ use crate::{
 
 const CHECK: &str = "/postern.v1.PolicyDecisionService/CheckInbound";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
+const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 fn bounds(connections: usize) -> Bounds {
     let second = Duration::from_secs(1);
@@ -50,13 +51,19 @@ async fn calls_are_counted_over_all_connections() {
     let (one, two) = (open(&bounds).unwrap(), open(&bounds).unwrap());
     let held = [one.admit(CHECK), one.admit(CHECK), two.admit(CHECK)].map(Result::unwrap);
     assert_eq!(refusal(two.admit(CHECK)), overloaded(Limit::Calls));
-    let health = [WATCH; 50].map(|path| two.admit(path).unwrap());
-    assert_eq!(two.standing().calls, 51);
+    let health = [WATCH; HEALTH_CALLS].map(|path| two.admit(path).unwrap());
+    let refused = two.admit(WATCH);
+    assert_eq!(refusal(refused), overloaded(Limit::StreamsPerConnection));
+    let elsewhere = one.admit(WATCH).unwrap();
+    assert_eq!(two.standing().calls, 1 + HEALTH_CALLS);
     assert_eq!(bounds.load().calls.now(), 3);
-    drop((held, health));
+    drop((held, health, elsewhere));
     assert_eq!(bounds.load().calls.now(), 0);
     assert_eq!((one.standing().calls, two.standing().calls), (0, 0));
-    assert_eq!((one.standing().begun, two.standing().begun), (2, 51));
+    assert_eq!(
+        (one.standing().begun, two.standing().begun),
+        (3, 1 + HEALTH_CALLS)
+    );
     one.admit(CHECK).unwrap();
 }
 
@@ -68,6 +75,9 @@ async fn a_connection_has_so_many_streams() {
     assert!(one.last_call_lasts());
     let refused = one.admit(CHECK_STREAM);
     assert_eq!(refusal(refused), overloaded(Limit::StreamsPerConnection));
+    let refused = one.admit(REFLECT);
+    assert_eq!(refusal(refused), overloaded(Limit::StreamsPerConnection));
+    two.admit(REFLECT).unwrap();
     two.admit(CHECK_STREAM).unwrap();
     one.admit(CHECK).unwrap();
     assert!(!one.last_call_lasts());
@@ -81,6 +91,9 @@ async fn connections_beyond_the_limit_may_ask_for_health() {
     let bounds = bounds(1);
     let regular = open(&bounds).unwrap();
     let late = open(&bounds).unwrap();
+    assert_eq!(regular.lifetime().age, None);
+    assert_eq!(late.lifetime().age, Some(RESERVE_AGE));
+    assert_eq!(late.lifetime().idle, Some(Duration::from_secs(1)));
     let health = late.admit(WATCH).unwrap();
     assert!(!late.ending().is_cancelled());
     assert_eq!(refusal(late.admit(CHECK)), overloaded(Limit::Connections));

@@ -109,9 +109,10 @@ where
         let answer = caught(self.inner.call(request));
         Box::pin(async move {
             let response = tokio::select! {
+                // The deadline first: nothing is done for a call whose time is over.
                 biased;
-                response = answer => response,
                 () = deadline => Status::from(late).into_http(),
+                response = answer => response,
             };
             let status = Status::from_header_map(response.headers())
                 .filter(|status| status.code() != Code::Ok);

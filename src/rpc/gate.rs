@@ -120,18 +120,21 @@ impl Gate {
         peer: &Arc<Peer>,
         headers: &HeaderMap,
     ) -> Result<Asking, Failure> {
-        let span = self
-            .traces
-            .begin(|| Rpc::at(uri.path()), headers, || ends(uri, peer));
+        let span = |headers: &HeaderMap| {
+            let rpc = || Rpc::at(uri.path());
+            self.traces.begin(rpc, headers, || ends(uri, peer))
+        };
         match self.let_in(uri.path(), peer, headers) {
             Ok(asking) => {
+                let span = span(headers);
                 if let (Some(span), Some(caller)) = (&span, asking.caller_name()) {
                     span.asked_by(caller);
                 }
                 Ok(Asking { span, ..asking })
             }
             Err(failure) => {
-                if let Some(span) = span {
+                // Why: a stranger's word is not taken for what is to be traced.
+                if let Some(span) = span(&HeaderMap::new()) {
                     span.finish(code_name(failure.code()));
                 }
                 Err(failure)

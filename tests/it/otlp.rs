@@ -322,6 +322,8 @@ fn a_stream_is_one_span_with_its_first_questions() {
         assert_eq!(event.name, "decided");
         let verdict = attribute(&event.attributes, "postern.verdict");
         assert_eq!(verdict.as_deref(), Some("REJECT"));
+        let digest = attribute(&event.attributes, "postern.digest");
+        assert_eq!(digest.map(|digest| digest.len()), Some(16));
     }
 }
 

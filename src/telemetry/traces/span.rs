@@ -99,15 +99,7 @@ impl CallSpan {
         if self.rpc == Rpc::CheckStream {
             self.question("decided", || decided.words());
         } else {
-            let mut attributes = decided.words();
-            if let Some(set) = decided.set {
-                attributes.push(KeyValue::new(
-                    "postern.connector_set",
-                    set.name().to_owned(),
-                ));
-                attributes.push(KeyValue::new("postern.digest", set.digest().to_owned()));
-            }
-            self.context.span().set_attributes(attributes);
+            self.context.span().set_attributes(decided.words());
         }
     }
 
@@ -176,6 +168,13 @@ impl TracedDecision<'_> {
         if !reasons.is_empty() {
             let reasons = Value::Array(Array::String(reasons));
             words.push(KeyValue::new("postern.reasons", reasons));
+        }
+        if let Some(set) = self.set {
+            words.push(KeyValue::new(
+                "postern.connector_set",
+                set.name().to_owned(),
+            ));
+            words.push(KeyValue::new("postern.digest", set.digest().to_owned()));
         }
         if let Some(connector) = decision.connector {
             words.push(KeyValue::new(

@@ -129,6 +129,7 @@ pub(super) fn certificate(certificate: &mut pb::Certificate) {
     if !certificate.not_after.as_ref().is_none_or(is_in_range) {
         certificate.not_after = None;
     }
+    cut(&mut certificate.trust_detail);
     cut(&mut certificate.subject);
     cut(&mut certificate.issuer);
 }

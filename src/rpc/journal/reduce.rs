@@ -25,7 +25,7 @@ pub enum Addresses {
 pub struct AddressKey(Hmac<Sha256>);
 
 impl AddressKey {
-    /// The key that is `secret`; none where that is shorter than [`LEAST_OCTETS`].
+    /// The key that is `secret`; none where that is shorter than it must be.
     pub fn new(secret: &[u8]) -> Option<Self> {
         let mac = Hmac::new_from_slice(secret).ok()?;
         (secret.len() >= LEAST_OCTETS).then_some(Self(mac))

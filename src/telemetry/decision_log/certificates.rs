@@ -8,7 +8,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-/// Certificates that were presented lately, and that expire within [`SOON`] or have expired.
+/// Certificates that were presented lately, and that expire within 14 days or have expired.
 ///
 /// Only the thread that writes the log changes it.
 #[derive(Debug, Default)]

@@ -2,7 +2,7 @@
 //!
 //! A decision leaves a record in a [`queue`] and goes on: it waits for nothing and writes nothing.
 //! The [`Writer`], on a thread of its own, takes the records, has lines made of them, and adds these
-//! to the [`output`]. What a line says is none of its business.
+//! to the output. What a line says is none of its business.
 
 mod certificates;
 mod feed;

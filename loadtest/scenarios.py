@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import features
+import overload
 import processes
 from drive import Driver, Load
 from processes import Saver, Server
@@ -70,6 +71,10 @@ SCENARIOS = (
         "features", "what can be switched on, each by itself, beside Postern without it", "inbound-accept", UNARY,
         (1_000,), ("postern", *features.NAMES),
     ),
+    Scenario(
+        "overload", "ten times the rate that can be served, on a sixtieth of a core", "inbound-accept", (), (1_000,),
+        ("postern",),
+    ),
     Scenario("idle", "memory where nothing is asked any more", "mix", (), (10_000,), ("postern",)),
 )
 NAMES = tuple(scenario.name for scenario in SCENARIOS)
@@ -112,6 +117,10 @@ class Bench:
             self.start()
             if self.scenario.name == "idle":
                 self.idle()
+            elif self.scenario.name == "overload":
+                server, plan = self.servers[0], self.plan
+                seconds = max(plan.seconds, 1.0)
+                self.runs += overload.measure(self.driver, server, self.data(server), seconds, plan.server_cores)
             else:
                 self.rounds()
         finally:

@@ -61,14 +61,15 @@ class Offered(GhzJob):
     """ghz where calls may be turned away, and in no other way fail."""
 
     turned_away = 0
+    given_up = 0
 
     def read(self) -> Measured:
         told = json.loads(self.out.read_text())
         status = dict(told.get("statusCodeDistribution", {}))
         served = status.pop("OK", 0)
         self.turned_away = status.pop("Unavailable", 0)
-        # What ghz itself gives up when its time is over.
-        status.pop("Canceled", 0)
+        # By ghz itself: after 20 seconds, and when its own time is over.
+        self.given_up = status.pop("DeadlineExceeded", 0) + status.pop("Canceled", 0)
         if status or not served:
             raise Failed(f"calls failed: {status}, {served} were served: {told.get('errorDistribution')}")
         timed = sorted((begun(one), one["latency"] / 1000) for one in told["details"] if one["status"] == "OK")
@@ -93,12 +94,12 @@ def measure(driver: Driver, server: Server, data: Path, seconds: float, cores: s
     after = server.resident_kib()
     say(
         f"  {calm.calls / calm.seconds:,.0f}/s can be served; of {rate:,}/s {measured.calls:,} calls were served,"
-        f" {job.turned_away:,} turned away; p99 of those served {measured.percentile(0.99):,.0f} us;"
+        f" {job.turned_away:,} turned away, {job.given_up:,} given up; p99 of those served {measured.percentile(0.99):,.0f} us;"
         f" {before // 1024} MB before, {memory.most // 1024} at the most, {after // 1024} after"
     )
     of = {"round": 0, "server": server.name, "fraction": 0.0}
     memories = {"before_kib": before, "after_kib": after}
     return [
         {**of, "load": CALM.name, "offered": 0, **calm.figures()},
-        {**of, "load": load.name, "offered": rate, **measured.figures(), "turned_away": job.turned_away, **memories},
+        {**of, "load": load.name, "offered": rate, **measured.figures(), "turned_away": job.turned_away, "given_up": job.given_up, **memories},
     ]

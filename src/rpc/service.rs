@@ -3,7 +3,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use hyper::body::Bytes;
@@ -140,32 +140,17 @@ impl Policy {
         question: &Inbound<'_>,
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {
-        let started = Instant::now();
+        let asked = Asked {
+            subject: Subject::inbound(rpc, question),
+            direction: Direction::Inbound,
+            rpc,
+            asking,
+            message,
+            started: Instant::now(),
+        };
         let decide = |snapshot: &Snapshot| {
             answer::decide_inbound(snapshot, asking.scope(), question, |decision, chosen| {
-                let set = chosen.map(|chosen| &*chosen.entry.set);
-                let took = started.elapsed();
-                self.metrics
-                    .decided(rpc, set.map(ConnectorSet::name), &decision, took);
-                let subject = Subject::inbound(rpc, question)
-                    .by(asking.caller_name())
-                    .in_trace(asking.trace_id());
-                self.traced(rpc, asking, &subject, set, &decision, took);
-                subject.decided(set, &decision, took);
-                let answer = say(&decision, chosen);
-                if let Some(journal) = &self.journal {
-                    let decided = Decided {
-                        rpc,
-                        direction: Direction::Inbound,
-                        correlation_id: question.correlation_id,
-                        decision: &decision,
-                        took,
-                        question: message,
-                        answer: &answer,
-                    };
-                    decided.leave(asking, journal);
-                }
-                answer
+                self.told(&asked, &decision, chosen, say)
             })
         };
         asking.within(|| self.answer(rpc, decide))
@@ -179,55 +164,63 @@ impl Policy {
         question: &Outbound<'_>,
         say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
     ) -> Result<Bytes, Failure> {
-        let started = Instant::now();
+        let asked = Asked {
+            subject: Subject::outbound(rpc, question),
+            direction: Direction::Outbound,
+            rpc,
+            asking,
+            message,
+            started: Instant::now(),
+        };
         let decide = |snapshot: &Snapshot| {
             answer::decide_outbound(snapshot, asking.scope(), question, |decision, chosen| {
-                let set = chosen.map(|chosen| &*chosen.entry.set);
-                let took = started.elapsed();
-                self.metrics
-                    .decided(rpc, set.map(ConnectorSet::name), &decision, took);
-                let subject = Subject::outbound(rpc, question)
-                    .by(asking.caller_name())
-                    .in_trace(asking.trace_id());
-                self.traced(rpc, asking, &subject, set, &decision, took);
-                subject.decided(set, &decision, took);
-                let answer = say(&decision, chosen);
-                if let Some(journal) = &self.journal {
-                    let decided = Decided {
-                        rpc,
-                        direction: Direction::Outbound,
-                        correlation_id: question.correlation_id,
-                        decision: &decision,
-                        took,
-                        question: message,
-                        answer: &answer,
-                    };
-                    decided.leave(asking, journal);
-                }
-                answer
+                self.told(&asked, &decision, chosen, say)
             })
         };
         asking.within(|| self.answer(rpc, decide))
     }
 
-    /// Notes a decision in the span of its call, where it is traced.
-    fn traced(
+    /// The answer that `say` makes of a decision, which is counted, traced and written down.
+    fn told(
         &self,
-        rpc: Rpc,
-        asking: &Asking,
-        subject: &Subject<'_>,
-        set: Option<&ConnectorSet>,
+        asked: &Asked<'_>,
         decision: &Decision<'_>,
-        took: Duration,
-    ) {
+        chosen: Option<Chosen<'_>>,
+        say: impl FnOnce(&Decision<'_>, Option<Chosen<'_>>) -> Bytes,
+    ) -> Bytes {
+        let Asked { rpc, asking, .. } = *asked;
+        let set = chosen.map(|chosen| &*chosen.entry.set);
+        let took = asked.started.elapsed();
+        let name = set.map(ConnectorSet::name);
+        self.metrics.decided(rpc, name, decision, took);
+        let subject = asked
+            .subject
+            .by(asking.caller_name())
+            .in_trace(asking.trace_id());
+        let correlation_id = subject.correlation_id();
         if let Some(span) = &asking.span {
             self.metrics.traced(rpc, span.trace_id(), took);
             span.decided(TracedDecision {
                 set,
                 decision,
-                correlation_id: subject.correlation_id(),
+                correlation_id,
             });
         }
+        subject.decided(set, decision, took);
+        let answer = say(decision, chosen);
+        if let Some(journal) = &self.journal {
+            let decided = Decided {
+                rpc,
+                direction: asked.direction,
+                correlation_id: correlation_id.unwrap_or_default(),
+                decision,
+                took,
+                question: asked.message,
+                answer: &answer,
+            };
+            decided.leave(asking, journal);
+        }
+        answer
     }
 
     /// Looks again at a call that goes on, where the callers have changed since it was let in.
@@ -259,6 +252,16 @@ impl Policy {
             Err(Failure::internal())
         })
     }
+}
+
+/// A question, and under what it was asked.
+struct Asked<'a> {
+    subject: Subject<'a>,
+    direction: Direction,
+    rpc: Rpc,
+    asking: &'a Asking,
+    message: &'a [u8],
+    started: Instant,
 }
 
 /// The message in `octets`, as prost reads it.

@@ -64,9 +64,7 @@ impl Raw {
     pub(super) async fn ask(&mut self, path: &str, message: &[u8]) -> Answer {
         let mut sender = self.sender.clone().ready().await.unwrap();
         std::mem::swap(&mut self.sender, &mut sender);
-        let mut call = self.begin(path);
-        call.body.send_data(framed(message).into(), true).unwrap();
-        call.answer().await
+        self.begin(path).send_all(message).await
     }
 
     /// The answer to a message.
@@ -118,9 +116,13 @@ impl Begun {
     }
 
     /// Sends the message, and takes the answer.
-    pub(super) async fn end(mut self, message: &pb::CheckInboundRequest) -> Answer {
-        let message = framed(&message.encode_to_vec());
-        self.body.send_data(message.into(), true).unwrap();
+    pub(super) async fn end(self, message: &pb::CheckInboundRequest) -> Answer {
+        self.send_all(&message.encode_to_vec()).await
+    }
+
+    async fn send_all(mut self, message: &[u8]) -> Answer {
+        // A call that is turned away may be answered and closed before its message has left.
+        let _ = self.body.send_data(framed(message).into(), true);
         self.answer().await
     }
 

@@ -154,10 +154,10 @@ fn a_token_is_not_sent_where_others_could_take_it() {
     let server = running.listen.to_string();
     let output = explain_with(&["--server", &server], Some("secret"));
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    let output = explain_with(&["--server", &server, "--token-file", "/dev/null"], None);
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let file = empty.path().to_str().unwrap();
+    let output = explain_with(&["--server", &server, "--token-file", file], None);
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(
-        said.contains("the token in `/dev/null` cannot be used"),
-        "{said}"
-    );
+    let sentence = format!("the token in `{file}` cannot be used");
+    assert!(said.contains(&sentence), "{said}");
 }

@@ -19,6 +19,8 @@ mod limits;
 #[cfg(test)]
 mod log;
 #[cfg(test)]
+mod mta;
+#[cfg(test)]
 mod naive;
 #[cfg(test)]
 mod otlp;

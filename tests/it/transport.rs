@@ -1,6 +1,6 @@
 //! How gateways get to the service: over TLS, through the file of a socket, in plaintext.
 
-mod authority;
+pub(crate) mod authority;
 mod clients;
 mod handshakes;
 mod renewal;

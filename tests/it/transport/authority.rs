@@ -11,18 +11,18 @@ use rcgen::{
 };
 
 /// Who vouches for others.
-pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
 /// A certificate and its key, in PEM.
 #[derive(Clone, Debug)]
-pub(super) struct Pair {
-    pub(super) certificate: String,
-    pub(super) key: String,
-    pub(super) der: Vec<u8>,
+pub(crate) struct Pair {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
+    pub(crate) der: Vec<u8>,
 }
 
 impl Authority {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -30,19 +30,19 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    pub(super) fn pem(&self) -> String {
+    pub(crate) fn pem(&self) -> String {
         self.0.pem()
     }
 
     /// For 127.0.0.1 and for postern.test; `name` tells one from another.
-    pub(super) fn server(&self, name: &str) -> Pair {
+    pub(crate) fn server(&self, name: &str) -> Pair {
         self.issue(&["postern.test", "127.0.0.1"], |params| {
             params.distinguished_name.push(DnType::CommonName, name);
         })
     }
 
     /// For a gateway.
-    pub(super) fn client(&self) -> Pair {
+    pub(crate) fn client(&self) -> Pair {
         self.issue(&["mx1.contoso.com"], |params| {
             let uri = "spiffe://contoso.com/ns/mail/sa/gateway";
             params
@@ -52,7 +52,7 @@ impl Authority {
         })
     }
 
-    pub(super) fn issue(
+    pub(crate) fn issue(
         &self,
         names: &[&str],
         change: impl FnOnce(&mut CertificateParams),
@@ -72,7 +72,7 @@ impl Authority {
 
 impl Pair {
     /// Writes `name.crt` and `name.key`.
-    pub(super) fn write(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
+    pub(crate) fn write(&self, folder: &Path, name: &str) -> (PathBuf, PathBuf) {
         let certificate = folder.join(format!("{name}.crt"));
         let key = folder.join(format!("{name}.key"));
         fs::write(&certificate, &self.certificate).unwrap();

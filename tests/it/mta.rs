@@ -1,0 +1,10 @@
+//! Real mail gateways, started by the tests on loopback, and what they are tried with.
+
+pub(crate) mod pki;
+pub(crate) mod place;
+pub(crate) mod postfix;
+pub(crate) mod sink;
+pub(crate) mod smtp;
+
+mod harness;
+mod lines;

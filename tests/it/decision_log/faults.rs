@@ -255,6 +255,52 @@ fn where_there_is_no_room_accepts_go_first_and_the_log_says_so() {
 }
 
 #[test]
+fn accepts_that_wait_give_way_to_rejects() {
+    let mut running = stalled();
+    let stdout = running.stdout();
+    let (accepts, rejects) = block_on(async {
+        let mut client = running.client().await;
+        let (mut accepts, mut rejects) = (0, 0);
+        while dropped(&running, "ACCEPT") == 0 {
+            for _ in 0..100 {
+                ask(&mut client, PASSES, "pass").await;
+                accepts += 1;
+            }
+            assert!(accepts < 100_000, "nothing is lost");
+        }
+        let before = dropped(&running, "ACCEPT");
+        while dropped(&running, "REJECT") == 0 {
+            ask(&mut client, REFUSED, "refused").await;
+            rejects += 1;
+            assert!(rejects < 10_000, "nothing is lost");
+        }
+        // Not one accept was asked about meanwhile.
+        let after = dropped(&running, "ACCEPT");
+        assert!(after > before, "{rejects} rejects: {before}, {after}");
+        ask(&mut client, REFUSED, "refused").await;
+        assert_eq!(dropped(&running, "ACCEPT"), after, "one had been left");
+        (accepts, rejects + 1)
+    });
+    let lost = ["ACCEPT", "REJECT"].map(|verdict| dropped(&running, verdict));
+    let reader = std::thread::spawn(move || {
+        let lines = BufReader::new(stdout).lines();
+        lines.map(|text| line(&text.unwrap())).collect::<Vec<_>>()
+    });
+    running.logged(|event| field(event, "accepts") == Some(&json!(lost[0])));
+    stop(&mut running);
+    let lines = reader.join().unwrap();
+    let of = |id: &str| {
+        let of = |line: &&Value| line["correlation_id"] == id;
+        lines.iter().filter(of).count() as u64
+    };
+    let told = lines.iter().find(|line| line.get("dropped").is_some());
+    let wanted = json!({"accepts": lost[0], "rejects": lost[1]});
+    assert_eq!(told.unwrap()["dropped"], wanted);
+    assert_eq!(of("pass"), accepts - lost[0]);
+    assert_eq!(of("refused"), rejects - lost[1]);
+}
+
+#[test]
 fn a_reader_that_does_not_read_holds_up_neither_calls_nor_the_end() {
     let mut running = stalled();
     let _unread = running.stdout();

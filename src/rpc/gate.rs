@@ -10,7 +10,7 @@ use std::{
 
 use hyper::{HeaderMap, Uri};
 use opentelemetry::trace::TraceId;
-use tonic::Request;
+use tonic::{Code, Request};
 
 use super::{
     decisions::{CHECK_INBOUND, CHECK_OUTBOUND, CHECK_STREAM},
@@ -22,7 +22,7 @@ use crate::{
     callers::{Caller, TokenHash},
     live::{Access, Standing},
     policy::Scope,
-    telemetry::{CallSpan, Ends, From, Metrics, Rpc, Traces, Unauthenticated},
+    telemetry::{CallSpan, Ends, From, Limit, Metrics, Rpc, Traces, Unauthenticated},
 };
 
 /// Who is let in.
@@ -139,6 +139,38 @@ impl Gate {
                 }
                 Err(failure)
             }
+        }
+    }
+
+    /// Leaves the span of a call that `limit` turned away, where it is traced.
+    pub(super) fn turned_away(
+        &self,
+        uri: &Uri,
+        peer: &Arc<Peer>,
+        headers: &HeaderMap,
+        limit: Limit,
+    ) {
+        if self.traces.are_off() {
+            return;
+        }
+        let caller = || {
+            self.admission.access.with(|standing| {
+                let callers = standing.callers.as_ref();
+                let known = |callers| peer.known.caller(standing, callers, peer, headers);
+                callers.map(|callers| known(callers)).transpose()
+            })
+        };
+        // Why: as in `admit`; and who it is matters to few of these calls.
+        let stranger = headers.contains_key("traceparent") && caller().is_err();
+        let none = HeaderMap::new();
+        let said = if stranger { &none } else { headers };
+        let rpc = || Rpc::at(uri.path());
+        if let Some(span) = self.traces.begin(rpc, said, || ends(uri, peer)) {
+            if let Ok(Some(caller)) = caller() {
+                span.asked_by(caller.name());
+            }
+            span.turned_away(limit);
+            span.finish(code_name(Code::Unavailable));
         }
     }
 

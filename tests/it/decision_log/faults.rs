@@ -38,6 +38,38 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Whether this user may mount in a user and mount namespace of its own. Never in such a one: what
+/// could not be mounted there is an error.
+fn may_mount_apart() -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = "mount -t tmpfs -o size=1m postern-test \"$0\"";
+    let tried = Command::new("unshare")
+        .args(["-rm", "sh", "-c", mount])
+        .arg(folder.path())
+        .output();
+    tried.is_ok_and(|output| output.status.success())
+}
+
+/// Runs the test of that name once more, where it may mount.
+fn apart(test: &str) {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let output = Command::new("unshare")
+        .arg("-rm")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{module}::{test}"), "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let all = said.into_owned() + &String::from_utf8_lossy(&output.stderr);
+    eprintln!("in a namespace of its own: {all}");
+    assert!(output.status.success(), "{all}");
+    // Not of another name, and in no other place.
+    assert!(
+        all.contains("1 passed") && all.contains("is a tmpfs of a MiB"),
+        "{all}"
+    );
+}
+
 fn said(words: &str) -> impl Fn(&Value) -> bool {
     move |event| field(event, "message").and_then(Value::as_str) == Some(words)
 }
@@ -72,7 +104,13 @@ fn a_full_disk_is_survived_and_no_line_is_lost_or_torn() {
     let folder = folder();
     let path = folder.path().join("disk");
     let Some(disk) = SmallDisk::mount(&path) else {
-        eprintln!("no file system can be mounted here: /dev/full stands for a full disk");
+        if may_mount_apart() {
+            return apart("a_full_disk_is_survived_and_no_line_is_lost_or_torn");
+        }
+        eprintln!(
+            "no file system can be mounted here, not even in a namespace of its own: \
+             /dev/full stands for a full disk"
+        );
         return a_device_without_room();
     };
     eprintln!("the full disk is a tmpfs of a MiB");

@@ -1,12 +1,6 @@
 //! What every call passes before its message is looked at, whichever way it is answered.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use hyper::{HeaderMap, Uri};
 use opentelemetry::trace::TraceId;
@@ -22,7 +16,9 @@ use crate::{
     callers::{Caller, TokenHash},
     live::{Access, Standing},
     policy::Scope,
-    telemetry::{CallSpan, Ends, From, Limit, Metrics, Rpc, Traces, Unauthenticated},
+    telemetry::{
+        CallSpan, Ends, From, Limit, Metrics, Rpc, Seldom, Traces, Unauthenticated,
+    },
 };
 
 /// Who is let in.
@@ -254,7 +250,7 @@ impl Gate {
     /// What who is not known is told; the log hears of it once in a second.
     fn refuse(&self, peer: &Peer, why: Unauthenticated) -> Failure {
         self.metrics.unauthenticated(why);
-        if let Some(unsaid) = self.warned.next(self.clock.now()) {
+        if let Some(unsaid) = self.warned.next() {
             let address = match peer.origin {
                 Origin::Network(address) => address.map(|address| address.to_string()),
                 Origin::Unix => Some("unix".to_owned()),
@@ -356,32 +352,6 @@ impl Default for Clock {
     }
 }
 
-/// Lets something be said once in a second, and counts how often it was not.
-#[derive(Debug, Default)]
-struct Seldom {
-    /// From when on it may be said again, in nanoseconds.
-    again: AtomicU64,
-    unsaid: AtomicU64,
-}
-
-impl Seldom {
-    /// How often it was not said since it last was; none where it is not to be said now.
-    fn next(&self, now: u64) -> Option<u64> {
-        let again = self.again.load(Relaxed);
-        let later = now.saturating_add(SECOND);
-        let mine = now >= again
-            && self
-                .again
-                .compare_exchange(again, later, Relaxed, Relaxed)
-                .is_ok();
-        if mine {
-            return Some(self.unsaid.swap(0, Relaxed));
-        }
-        self.unsaid.fetch_add(1, Relaxed);
-        None
-    }
-}
-
 /// The call that `request` belongs to, which the gate let in.
 pub(super) fn asking<T>(request: &Request<T>) -> Result<&Asking, Failure> {
     // Why internal: what has not passed the gate cannot come here.
@@ -390,7 +360,6 @@ pub(super) fn asking<T>(request: &Request<T>) -> Result<&Asking, Failure> {
 
 const EXPLANATIONS: &str = "/postern.v1.PolicyExplanationService/";
 const HEALTH: &str = "/grpc.health.v1.Health/";
-const SECOND: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -466,15 +435,5 @@ mod tests {
             );
             assert_eq!(told(&gate, path, &far(), None), "CALLER_UNKNOWN");
         }
-    }
-
-    #[test]
-    fn what_is_seldom_said_is_counted() {
-        let seldom = Seldom::default();
-        assert_eq!(seldom.next(0), Some(0));
-        assert_eq!(seldom.next(1), None);
-        assert_eq!(seldom.next(SECOND - 1), None);
-        assert_eq!(seldom.next(SECOND), Some(2));
-        assert_eq!(seldom.next(3 * SECOND), Some(0));
     }
 }

@@ -3,6 +3,7 @@
 mod certificates;
 pub mod cores;
 mod decision_log;
+mod expiry;
 mod limits;
 pub mod listener;
 mod otlp;

@@ -16,9 +16,7 @@ use crate::{
     callers::{Caller, TokenHash},
     live::{Access, Standing},
     policy::Scope,
-    telemetry::{
-        CallSpan, Ends, From, Limit, Metrics, Rpc, Seldom, Traces, Unauthenticated,
-    },
+    telemetry::{CallSpan, Ends, From, Limit, Metrics, Rpc, Seldom, Traces, Unauthenticated},
 };
 
 /// Who is let in.

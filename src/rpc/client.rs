@@ -5,7 +5,9 @@ mod fault;
 mod refusal;
 mod token;
 
-use std::{error::Error, path::PathBuf, time::Duration};
+use std::{error::Error, net::SocketAddr, path::PathBuf, time::Duration};
+
+use tonic_health::pb::health_client::HealthClient;
 
 use tonic::{
     Status,
@@ -14,6 +16,7 @@ use tonic::{
 };
 
 pub use self::{
+    endpoint::host_and_port,
     fault::DialError,
     token::{Bearer, Token, TokenError},
 };
@@ -29,6 +32,8 @@ pub struct Client {
     pub decisions: PolicyDecisionServiceClient<Asked>,
     /// Explains.
     pub explanations: PolicyExplanationServiceClient<Asked>,
+    /// Says whether it serves.
+    pub health: HealthClient<Asked>,
     options: ClientOptions,
 }
 
@@ -74,14 +79,30 @@ impl Client {
             Ok(channel) => channel,
             Err(error) => return Err(fault(options, &error).await),
         };
+        Ok(Self::over(&channel, options))
+    }
+
+    /// Makes ready to ask as `options` say, and connects with the first call, and anew where the
+    /// connection was lost; at `address`, where the host was looked up before. Within a runtime.
+    pub fn lazily(options: &ClientOptions, address: Option<SocketAddr>) -> Result<Self, DialError> {
+        let endpoint = match address {
+            Some(address) => endpoint::endpoint_at(options, address)?,
+            None => endpoint::endpoint(options)?,
+        };
+        let endpoint = dialled_well(endpoint)
+            .map_err(|error| DialError::new(&options.server, error.to_string()))?;
+        Ok(Self::over(&endpoint.connect_lazy(), options))
+    }
+
+    fn over(channel: &Channel, options: &ClientOptions) -> Self {
         let bearer = Bearer::new(options.token.as_ref());
-        let explanations =
-            PolicyExplanationServiceClient::with_interceptor(channel.clone(), bearer.clone());
-        Ok(Self {
-            decisions: PolicyDecisionServiceClient::with_interceptor(channel, bearer),
-            explanations,
+        let asked = || InterceptedService::new(channel.clone(), bearer.clone());
+        Self {
+            decisions: PolicyDecisionServiceClient::new(asked()),
+            explanations: PolicyExplanationServiceClient::new(asked()),
+            health: HealthClient::new(asked()),
             options: options.clone(),
-        })
+        }
     }
 
     /// Why a call came to `status`, where it was not answered: over TLS 1.3 a server refuses a

@@ -1,6 +1,10 @@
 //! Where a server is, and what TLS is spoken with it.
 
-use std::{fs, net::IpAddr, path::Path};
+use std::{
+    fs,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
 
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 
@@ -52,6 +56,43 @@ pub(super) fn endpoint(options: &ClientOptions) -> Result<Endpoint, DialError> {
         );
     }
     Ok(endpoint)
+}
+
+/// The same at `address`, where the host of `options` was looked up before: it is still the host that
+/// is asked for, and whose certificate is expected.
+pub(super) fn endpoint_at(
+    options: &ClientOptions,
+    address: SocketAddr,
+) -> Result<Endpoint, DialError> {
+    let named = endpoint(options)?;
+    let tls = options.server.starts_with("https://");
+    let host = named.uri().host().unwrap_or_default();
+    let name = options
+        .server_name
+        .clone()
+        .or_else(|| tls.then(|| host.to_owned()));
+    let scheme = if tls { "https" } else { "http" };
+    let there = ClientOptions {
+        server: format!("{scheme}://{address}"),
+        server_name: name,
+        ..options.clone()
+    };
+    Ok(endpoint(&there)?.origin(named.uri().clone()))
+}
+
+/// The host and the port of `server` where that has to be looked up; none where it is an address
+/// or a socket.
+pub fn host_and_port(server: &str) -> Option<String> {
+    if server.starts_with("unix:") {
+        return None;
+    }
+    let (_, authority) = server.split_once("://").unwrap_or(("", server));
+    let authority = authority.trim_end_matches('/');
+    let (host, _) = authority.rsplit_once(':')?;
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host.parse::<IpAddr>()
+        .is_err()
+        .then(|| authority.to_owned())
 }
 
 fn config(options: &ClientOptions, host: &str) -> Result<ClientTlsConfig, DialError> {
@@ -122,6 +163,34 @@ mod tests {
         for server in ["unix:/run/postern.sock", "unix:///run/postern.sock"] {
             endpoint(&options(server)).unwrap();
         }
+    }
+
+    #[test]
+    fn a_host_that_was_looked_up_is_still_the_one_that_is_asked_for() {
+        let of = |server: &str, address: &str| {
+            let endpoint = endpoint_at(&options(server), address.parse().unwrap()).unwrap();
+            endpoint.uri().to_string()
+        };
+        assert_eq!(
+            of("mail.contoso.com:1", "192.0.2.1:1"),
+            "http://192.0.2.1:1/"
+        );
+        assert_eq!(
+            of("https://mail.contoso.com:1", "[::1]:1"),
+            "https://[::1]:1/"
+        );
+        for (server, name) in [
+            ("mail.contoso.com:1", Some("mail.contoso.com:1")),
+            ("https://localhost:1/", Some("localhost:1")),
+            ("https://192.0.2.1:1", None),
+            ("[::1]:1", None),
+            ("unix:/run/x", None),
+        ] {
+            assert_eq!(host_and_port(server).as_deref(), name);
+        }
+        let mut options = options("mail.contoso.com:1");
+        options.token = Some(Token::new("secret").unwrap());
+        endpoint_at(&options, "127.0.0.1:1".parse().unwrap()).unwrap_err();
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub(crate) struct SchemaArgs {
 /// A kind of file with a schema.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
+    /// A bridge
+    Bridge,
     /// The callers
     Callers,
     /// A connector set
@@ -96,6 +98,7 @@ impl SchemaArgs {
     /// Prints the schema.
     pub(crate) fn run(self, context: &Context<'_>) -> Exit {
         let schema = match self.file {
+            Kind::Bridge => settings::bridge::schema().to_value(),
             Kind::Callers => callers::schema().to_value(),
             Kind::Connectors => raw::schema().to_value(),
             Kind::DecisionLog => journal::schema(),
@@ -123,6 +126,7 @@ Exit codes: 0 printed or written, 2 wrong call, or the pages cannot be written."
 
 const SCHEMA_EXAMPLES: &str = "\
 Examples:
+  postern schema bridge > bridge.schema.json
   postern schema callers > callers.schema.json
   postern schema connectors > connectors.schema.json
   postern schema settings > settings.schema.json

@@ -12,7 +12,7 @@ use postern::config::{
     finding::{Finding, Severity},
     load_str,
     render::carets,
-    settings::Settings,
+    settings::{Settings, bridge::BridgeSettings},
 };
 use tempfile::TempDir;
 
@@ -71,6 +71,16 @@ fn every_bad_settings_file_is_refused_for_its_one_fault() {
     for (name, text) in files("tests/config/settings") {
         let findings = Settings::from_toml(&text).expect_err(&name);
         faults.extend(fault("settings", Severity::Error, &name, &text, &findings));
+    }
+    assert!(faults.is_empty(), "{}", faults.concat());
+}
+
+#[test]
+fn every_bad_file_of_a_bridge_is_refused_for_its_one_fault() {
+    let mut faults = Vec::new();
+    for (name, text) in files("tests/config/bridge") {
+        let findings = BridgeSettings::from_toml(&text).expect_err(&name);
+        faults.extend(fault("bridge", Severity::Error, &name, &text, &findings));
     }
     assert!(faults.is_empty(), "{}", faults.concat());
 }
@@ -156,6 +166,10 @@ fn every_code_has_a_file_that_causes_it() {
     }
     for (name, text) in files("tests/config/settings") {
         let findings = Settings::from_toml(&text).expect_err(&name);
+        causes.extend(findings.iter().map(|finding| finding.code.to_owned()));
+    }
+    for (name, text) in files("tests/config/bridge") {
+        let findings = BridgeSettings::from_toml(&text).expect_err(&name);
         causes.extend(findings.iter().map(|finding| finding.code.to_owned()));
     }
     for (_, text) in files("tests/config/callers") {
@@ -298,7 +312,7 @@ fn what_is_wrong_with_the_folder_and_its_files() {
 
 #[test]
 fn every_snapshot_has_its_file() {
-    for folder in ["bad", "callers", "settings", "warn"] {
+    for folder in ["bad", "bridge", "callers", "settings", "warn"] {
         let names: BTreeSet<_> = files(&format!("tests/config/{folder}"))
             .into_keys()
             .collect();

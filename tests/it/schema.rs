@@ -6,7 +6,10 @@ use std::{env, fs, path::Path};
 use postern::{
     config::{
         callers, load_str, raw,
-        settings::{self, Settings},
+        settings::{
+            self, Settings,
+            bridge::{self, BridgeSettings},
+        },
     },
     rpc::journal,
 };
@@ -14,13 +17,14 @@ use serde_json::Value;
 
 use crate::findings::files;
 
+const BRIDGE: &str = "config/schema/bridge.schema.json";
 const CONNECTORS: &str = "config/schema/connectors.schema.json";
 const DECISION_LOG: &str = "config/schema/decision-log.schema.json";
 const CALLERS: &str = "config/schema/callers.schema.json";
 const SETTINGS: &str = "config/schema/settings.schema.json";
 
 /// What only Postern itself sees: it reads into values, compares them, or reads the text.
-const UNSEEN: [&str; 28] = [
+const UNSEEN: [&str; 31] = [
     "address-key-missing",
     "address-key-unused",
     "caller-ambiguous",
@@ -32,11 +36,14 @@ const UNSEEN: [&str; 28] = [
     "duration-invalid",
     "duration-out-of-range",
     "duration-too-long",
+    "endpoint-invalid",
+    "endpoint-twice",
     "end-not-header",
     "end-not-last",
     "headers-invalid",
     "listen-invalid",
     "listen-twice",
+    "listener-missing",
     "name-bad",
     "name-duplicate",
     "network-bad",
@@ -54,6 +61,7 @@ const UNSEEN: [&str; 28] = [
 #[test]
 fn the_schemas_are_those_of_the_types() {
     for (path, schema) in [
+        (BRIDGE, bridge::schema().to_value()),
         (CALLERS, callers::schema().to_value()),
         (CONNECTORS, raw::schema().to_value()),
         (DECISION_LOG, journal::schema()),
@@ -110,6 +118,21 @@ fn what_a_schema_can_see_is_refused_by_it() {
     for (name, text) in files("tests/config/settings") {
         let code = Settings::from_toml(&text).expect_err(&name)[0].code;
         if !UNSEEN.contains(&code) {
+            assert!(
+                !schema.is_valid(&json(&text)),
+                "{name} is valid by the schema"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_schema_of_a_bridge_takes_what_a_bridge_takes() {
+    let schema = jsonschema::validator_for(bridge::schema().as_value()).unwrap();
+    assert!(schema.is_valid(&json(&files("config")["bridge"])));
+    for (name, text) in files("tests/config/bridge") {
+        let code = BridgeSettings::from_toml(&text).expect_err(&name)[0].code;
+        if !UNSEEN.contains(&code) && name != "tls-incomplete" {
             assert!(
                 !schema.is_valid(&json(&text)),
                 "{name} is valid by the schema"

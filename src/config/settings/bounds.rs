@@ -114,7 +114,11 @@ pub(super) fn check(raw: &[At<RawSetBounds>], findings: &mut Findings) -> Bounds
     Bounds(bounds)
 }
 
-fn patterns(list: Option<&At<Vec<At<String>>>>, findings: &mut Findings) -> Vec<DomainPattern> {
+/// The patterns of a list, and what is wrong with the others.
+pub(super) fn patterns(
+    list: Option<&At<Vec<At<String>>>>,
+    findings: &mut Findings,
+) -> Vec<DomainPattern> {
     let entries = list.map(|list| &*list.value).unwrap_or_default();
     let read = |entry: &At<String>| match entry.value.parse() {
         Ok(pattern) => Some(pattern),

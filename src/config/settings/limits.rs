@@ -147,7 +147,7 @@ pub(super) fn check(raw: &RawLimits, findings: &mut Findings) -> Limits {
     limits
 }
 
-fn number<T: TryFrom<i64>>(
+pub(super) fn number<T: TryFrom<i64>>(
     raw: Option<&At<i64>>,
     key: &str,
     range: RangeInclusive<i64>,
@@ -163,7 +163,7 @@ fn number<T: TryFrom<i64>>(
     None
 }
 
-fn length(
+pub(super) fn length(
     raw: Option<&At<String>>,
     key: &str,
     range: RangeInclusive<Duration>,

@@ -124,7 +124,7 @@ pub(super) fn exposed(raw: &RawServer, settings: &Settings, findings: &mut Findi
     }
 }
 
-fn endpoints(raw: Option<&At<Texts>>, findings: &mut Findings) -> Option<Vec<Endpoint>> {
+pub(super) fn endpoints(raw: Option<&At<Texts>>, findings: &mut Findings) -> Option<Vec<Endpoint>> {
     let At { value, span } = raw?;
     if value.0.is_empty() {
         let finding = Finding::error("listen-empty", span.clone(), "`listen` is empty")
@@ -150,7 +150,7 @@ fn endpoints(raw: Option<&At<Texts>>, findings: &mut Findings) -> Option<Vec<End
     Some(endpoints)
 }
 
-fn mode(raw: Option<&At<String>>, findings: &mut Findings) -> Option<u32> {
+pub(super) fn mode(raw: Option<&At<String>>, findings: &mut Findings) -> Option<u32> {
     let At { value, span } = raw?;
     let digits = value.strip_prefix('0').filter(|rest| rest.len() == 3);
     let digits = digits.unwrap_or(value);

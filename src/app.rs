@@ -1,9 +1,9 @@
 //! The composition root: builds the service, watches over its parts, and stops it in order.
 
+pub mod bridge;
 mod certificates;
 pub mod cores;
 mod decision_log;
-mod expiry;
 mod limits;
 pub mod listener;
 mod otlp;
@@ -44,6 +44,7 @@ use crate::{
     rpc::{
         gate::Admission,
         limits::Bounds,
+        peer::is_loopback,
         server::{self, ServicesError},
         tls::material::Unusable,
         transport::{self, Stages},
@@ -369,15 +370,7 @@ impl App<'_> {
                 );
             }
         }
-        let admin_exposed = Endpoint::Tcp(admin_listen).is_exposed();
-        if admin_exposed {
-            tracing::warn!(
-                %admin_listen,
-                "other machines may come to the admin listener, as `allow_plaintext` in `[admin]` \
-                 says: whoever is on the way can read what it shows, and the tokens it is sent"
-            );
-        }
-        if self.settings.admin_tokens.is_empty() && admin_exposed {
+        if self.settings.admin_tokens.is_empty() && !is_loopback(admin_listen.ip()) {
             tracing::warn!(
                 %admin_listen,
                 "whoever reaches the admin listener sees all that it shows: set `token_sha256` in \

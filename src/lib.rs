@@ -3,11 +3,12 @@
 //! The core is pure: [`mail`] has the words of mail, [`policy`] decides, [`callers`] knows who may ask
 //! what, [`config`] turns text into what they decide by. Around it stand the edges: [`source`] reads and watches the files, [`live`]
 //! holds what is in force, [`rpc`] answers calls, [`admin`] shows the state, [`telemetry`] counts
-//! and logs, [`app`] puts it together, [`cli`] is the command. ARCHITECTURE.md tells who may import
+//! and logs, [`bridge`] speaks with MTAs that do not speak gRPC, [`app`] puts it together, [`cli`] is the command. ARCHITECTURE.md tells who may import
 //! whom.
 
 pub mod admin;
 pub mod app;
+pub mod bridge;
 pub mod callers;
 pub mod cli;
 pub mod config;

@@ -1,5 +1,6 @@
 //! The HTTP edge for operators: is it alive, is it ready, what is in force, what was counted.
 
+mod beside;
 mod bounded;
 mod guard;
 mod status;
@@ -26,9 +27,10 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+pub use self::beside::Beside;
 use self::{
     bounded::Bounded,
-    guard::{Guard, Visitor, guarded},
+    guard::{Guard, guarded},
     status::Page,
 };
 use crate::{
@@ -72,7 +74,7 @@ impl Admin {
     /// these hashes, where there are any.
     #[must_use]
     pub fn guarded_by(mut self, tokens: &[TokenHash]) -> Self {
-        self.guard = Guard::new(tokens, self.metrics.clone());
+        self.guard = Guard::new(tokens);
         self
     }
 
@@ -83,10 +85,7 @@ impl Admin {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> impl Future<Output = io::Result<()>> + Send {
-        let router = self
-            .router()
-            .into_make_service_with_connect_info::<Visitor>();
-        axum::serve(Bounded::new(listener), router)
+        axum::serve(Bounded::new(listener), self.router())
             .with_graceful_shutdown(stop.cancelled_owned())
             .into_future()
     }
@@ -122,7 +121,11 @@ impl Ready {
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
-    if admin.ready.get() {
+    readiness(&admin.ready)
+}
+
+fn readiness(ready: &Ready) -> Response {
+    if ready.get() {
         text(StatusCode::OK, "ready\n")
     } else {
         text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n")

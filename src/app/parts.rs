@@ -88,6 +88,8 @@ pub(super) enum Part {
     Admin,
     /// Takes up certificates that are renewed.
     Certificates,
+    /// Answers MTAs, and looks which endpoints of the service serve.
+    Bridge,
     /// Writes decisions down.
     DecisionLog,
     /// Takes up what is saved in the file of callers.
@@ -105,6 +107,7 @@ impl fmt::Display for Part {
         f.write_str(match self {
             Self::Admin => "the admin listener",
             Self::Certificates => "the reload of certificates",
+            Self::Bridge => "the bridge",
             Self::DecisionLog => "the decision log",
             Self::Callers => "the reload of callers",
             Self::Metrics => "what sends metrics",

@@ -11,7 +11,7 @@ use clap::Args;
 
 use self::report::Report;
 use super::{
-    Context, Format,
+    Context, Format, bridge,
     exit::{Exit, Stop},
     output::Progress,
     sets::Reading,
@@ -24,7 +24,7 @@ use crate::{config::settings::bounds::Bounds, source::check_callers};
 #[command(after_help = EXAMPLES)]
 pub(crate) struct CheckArgs {
     /// Connector sets, or directories of them; without one the settings, and the connectors'
-    /// directory and the file of callers that they name
+    /// directory and the file of callers that they name; a bridge.toml has the settings of a bridge
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Warnings count as errors
@@ -79,6 +79,20 @@ fn check_all(context: &Context<'_>, report: &mut Report) -> Result<(), Stop> {
     Ok(())
 }
 
+/// The settings of a bridge.
+fn check_bridge(context: &Context<'_>, path: &Path, report: &mut Report) -> Result<(), Stop> {
+    match bridge::read(path) {
+        Ok(_) => report.add_file(path.display().to_string(), String::new(), Vec::new()),
+        Err(SettingsError::Findings {
+            file,
+            text,
+            findings,
+        }) => report.add_file(file.display().to_string(), text, findings),
+        Err(error) => return Err(context.no_settings(&error, Exit::Failure)),
+    }
+    Ok(())
+}
+
 /// Directories, each for itself, and files with what is beside them.
 fn check_paths(context: &Context<'_>, paths: &[PathBuf], report: &mut Report) -> Result<(), Stop> {
     // Why default: files can be checked where there are no settings, or bad ones.
@@ -100,6 +114,10 @@ fn check_paths(context: &Context<'_>, paths: &[PathBuf], report: &mut Report) ->
                 path.display()
             ))
         })?;
+        if name == bridge::FILE {
+            check_bridge(context, path, report)?;
+            continue;
+        }
         files
             .entry(path.parent().unwrap_or_else(|| Path::new("")))
             .or_default()
@@ -121,11 +139,13 @@ fn check_paths(context: &Context<'_>, paths: &[PathBuf], report: &mut Report) ->
 
 const EXAMPLES: &str = "\
 It reads exactly as `postern serve` does: what passes here is taken up there. A set that is checked
-alone is compared with those beside it, which must not accept the same domains.
+alone is compared with those beside it, which must not accept the same domains. A file that is named
+`bridge.toml` has the settings of a bridge, and is no set.
 
 Examples:
   postern check
   postern check connectors/contoso.toml
+  postern check /etc/postern/bridge.toml
   postern check --deny-warnings /etc/postern/connectors
   postern check --format json | jq '.findings[] | select(.severity == \"error\")'
 

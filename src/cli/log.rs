@@ -6,7 +6,6 @@ mod line;
 mod lines;
 mod mend;
 mod moment;
-mod packed;
 mod show;
 mod summary;
 mod tally;

@@ -1,5 +1,6 @@
 //! The command line: one file for each verb. Printing happens only here.
 
+mod bridge;
 mod check;
 mod exit;
 pub mod expectations;
@@ -99,6 +100,8 @@ struct Global {
 enum Verb {
     /// Answer mail gateways over gRPC, and take up edits of the connectors while running
     Serve(serve::ServeArgs),
+    /// Answer an MTA in its own protocol, and ask a Postern service for it
+    Bridge(bridge::BridgeArgs),
     /// Find what is wrong with connectors and settings, and where
     Check(check::CheckArgs),
     /// Show which connectors there are, and what each demands after inheritance
@@ -133,6 +136,7 @@ impl Verb {
     fn run(self, context: &Context<'_>) -> Result<Exit, Stop> {
         match self {
             Self::Serve(args) => args.run(context),
+            Self::Bridge(_) => bridge::BridgeArgs::run(context),
             Self::Check(args) => args.run(context),
             Self::List(args) => args.run(context),
             Self::Explain(args) => args.run(context),

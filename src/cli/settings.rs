@@ -106,13 +106,6 @@ impl Surroundings {
                  settings, or `allow_plaintext = true` to `[server]` where nobody else is on the way"
             )));
         }
-        if let Some(exposed) = settings.exposed_admin() {
-            return Err(SettingsError::Message(format!(
-                "`{exposed}` would show operators' pages to other machines in plaintext: listen on \
-                 loopback, behind something that speaks TLS, or write `allow_plaintext = true` in \
-                 `[admin]` of the settings where nobody else is on the way"
-            )));
-        }
         Ok(Resolved {
             settings,
             file,
@@ -229,15 +222,20 @@ impl SettingsError {
     }
 }
 
-fn read(file: &Path) -> Result<Settings, SettingsError> {
+/// The text of a settings file.
+pub(super) fn text_of(file: &Path) -> Result<String, SettingsError> {
     let octets = fs::read(file).map_err(|error| unreadable(file, &error))?;
-    let text = String::from_utf8(octets).map_err(|error| {
+    String::from_utf8(octets).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         SettingsError::Message(format!(
             "the settings in `{}` are not UTF-8 from octet {at} on: save the file as UTF-8",
             file.display()
         ))
-    })?;
+    })
+}
+
+fn read(file: &Path) -> Result<Settings, SettingsError> {
+    let text = text_of(file)?;
     let mut settings = Settings::from_toml(&text).map_err(|findings| SettingsError::Findings {
         file: file.into(),
         text: without_secrets(&text),
@@ -465,20 +463,6 @@ mod tests {
         let allowed = "version = 1\n[server]\nallow_plaintext = true\n";
         files.write("config/postern.toml", allowed);
         files.resolve(&Flags::default()).unwrap();
-        files.set("POSTERN_ADMIN_LISTEN", "0.0.0.0:2");
-        let error = files.resolve(&Flags::default()).unwrap_err();
-        assert_eq!(
-            error.message(),
-            "`0.0.0.0:2` would show operators' pages to other machines in plaintext: listen on \
-             loopback, behind something that speaks TLS, or write `allow_plaintext = true` in \
-             `[admin]` of the settings where nobody else is on the way"
-        );
-        let allowed = format!("{allowed}[admin]\nallow_plaintext = true\n");
-        files.write("config/postern.toml", &allowed);
-        files.resolve(&Flags::default()).unwrap();
-        files
-            .variables
-            .retain(|(name, _)| name != "POSTERN_ADMIN_LISTEN");
         let tls = "version = 1\n[server.tls]\ncertificate = \"a.pem\"\nkey = \"/b.pem\"\n";
         files.write("config/postern.toml", tls);
         let tls = files

@@ -104,6 +104,18 @@ pub(super) fn page(tallies: Arc<Tallies>, snapshot: Arc<Snapshot>, format: Forma
     }
 }
 
+/// The page of what `collector` has counted, which knows no examples.
+pub(super) fn rendered(collector: Box<dyn Collector>, format: Format) -> String {
+    let mut registry = Registry::default();
+    registry.register_collector(collector);
+    let mut open = String::new();
+    text::encode(&mut open, &registry).unwrap_or_default();
+    match format {
+        Format::Classic => classic(&open),
+        Format::OpenMetrics => open,
+    }
+}
+
 /// The same as data.
 pub(super) fn families(tallies: Arc<Tallies>, snapshot: Arc<Snapshot>) -> Vec<MetricFamily> {
     let registry = registry(tallies, snapshot);
@@ -139,12 +151,6 @@ impl Collector for Page {
         self.sets_in_force(&mut encoder)?;
         self.tallies.tls.encode(&mut encoder)?;
         self.tallies.callers.encode(&mut encoder)?;
-        if let Some(count) = self.tallies.admin_refused.get() {
-            let help = "Requests of operators that were refused, since they bore no good token";
-            let name = "postern_admin_refused";
-            let mut refused = family(&mut encoder, name, help, MetricType::Counter)?;
-            refused.encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)?;
-        }
         let help = "Lines of the log that were lost, since they came faster than they were taken";
         let name = "postern_log_lines_dropped";
         let mut dropped = family(&mut encoder, name, help, MetricType::Counter)?;

@@ -1,5 +1,6 @@
 //! What the process says about itself: metrics, logs and traces.
 
+pub mod bridge;
 mod callers;
 pub mod collector;
 pub mod decision_log;
@@ -8,7 +9,6 @@ mod load;
 pub mod logging;
 mod metrics;
 pub mod pushing;
-mod seldom;
 mod tally;
 mod tls;
 pub mod traces;
@@ -19,7 +19,6 @@ pub use callers::Unauthenticated;
 pub use exposition::{Format, connector_counts};
 pub use load::{Closed, Limit, Load};
 pub use metrics::{Call, Metrics, ReloadResult, Rpc};
-pub use seldom::Seldom;
 pub use tls::{Handshake, TlsTally};
 pub use traces::{
     Traces,

@@ -2,7 +2,6 @@
 
 mod fixture;
 mod follow;
-mod packed;
 mod show;
 mod summary;
 mod written;

@@ -1,6 +1,8 @@
 //! The integration tests, one binary.
 
 #[cfg(test)]
+mod bridge;
+#[cfg(test)]
 mod callers;
 #[cfg(test)]
 mod calls;

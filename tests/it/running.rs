@@ -87,7 +87,8 @@ impl Running {
     ) -> Self {
         let file = folder.path().join("postern.toml");
         fs::write(&file, format!("version = 1\n{settings}")).unwrap();
-        let mut child = postern()
+        let mut command = postern();
+        command
             .args([
                 "serve",
                 "--listen",
@@ -99,8 +100,29 @@ impl Running {
             .arg(&file)
             .envs(variables.iter().copied())
             .args(places.iter().flat_map(|place| ["--listen", place]))
+            .stdout(stdout);
+        Self::watch(command, folder)
+    }
+
+    /// Runs a bridge with these settings.
+    pub(crate) fn bridge(settings: &str) -> Self {
+        Self::bridge_in(TempDir::new().unwrap(), settings)
+    }
+
+    /// The same, with what else is in `folder`.
+    pub(crate) fn bridge_in(folder: TempDir, settings: &str) -> Self {
+        let file = folder.path().join("bridge.toml");
+        let admin = "[admin]\nlisten = \"127.0.0.1:0\"\n";
+        fs::write(&file, format!("version = 1\n{settings}\n{admin}")).unwrap();
+        let mut command = postern();
+        command.args(["bridge", "--config"]).arg(&file);
+        command.stdout(Stdio::null());
+        Self::watch(command, folder)
+    }
+
+    fn watch(mut command: Command, folder: TempDir) -> Self {
+        let mut child = command
             .stdin(Stdio::null())
-            .stdout(stdout)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -116,12 +138,14 @@ impl Running {
             writer.events.lock().unwrap().push(Value::Null);
             writer.more.notify_all();
         });
-        let started = log.find(|event| address(event, "listen").is_some());
+        let started = log.find(|event| field(event, "admin_listen").is_some());
         let Some(started) = started else {
             let _ = child.kill();
             panic!("it did not start: {:#?}", log.events.lock().unwrap());
         };
-        let listen = address(&started, "listen").unwrap();
+        // Without one at a port, the first is a socket.
+        let nowhere = SocketAddr::from(([0; 4], 0));
+        let listen = address(&started, "listen").unwrap_or(nowhere);
         let admin = address(&started, "admin_listen").unwrap();
         Self {
             child,
@@ -252,7 +276,9 @@ pub(crate) fn field<'a>(event: &'a Value, name: &str) -> Option<&'a Value> {
 fn address(event: &Value, name: &str) -> Option<SocketAddr> {
     // The first of several places.
     let mut places = field(event, name)?.as_str()?.split(' ');
-    places.next()?.parse().ok()
+    let place = places.next()?;
+    let place = place.split_once('=').map_or(place, |(_, place)| place);
+    place.parse().ok()
 }
 
 /// The binary, without any `POSTERN_…` or `OTEL_…` variable.
@@ -316,16 +342,6 @@ pub(crate) fn plaintext() -> pb::CheckInboundRequest {
         rcpt_to: "bob@contoso.com".into(),
         ..pb::CheckInboundRequest::default()
     }
-}
-
-/// Waits until a server has taken up the save of a set: what was to be seen before is seen.
-pub(crate) fn await_another_save(running: &Running) {
-    let loaded = |event: &Value| {
-        field(event, "connector_set").is_some_and(|set| set == "another")
-            && field(event, "message").is_some_and(|message| message == "connector set loaded")
-    };
-    fs::write(running.file("another"), demands_tls("another")).unwrap();
-    running.logged(loaded);
 }
 
 /// A set with one connector that demands TLS of contosobank.com; `comment` tells texts apart.

@@ -2,9 +2,7 @@
 
 pub(crate) mod authority;
 mod clients;
-mod expiry;
 mod handshakes;
-mod hangup;
 mod renewal;
 mod sockets;
 mod starting;

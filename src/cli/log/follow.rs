@@ -27,7 +27,6 @@ use super::{
     line::{self, Decision, Entry},
     lines::{Found, is_blank},
     moment::{self, Moment, When},
-    packed::Packed,
 };
 use crate::cli::{
     Context, Format,
@@ -89,13 +88,6 @@ impl FollowArgs {
             Some(path) => path,
             None => files::of_settings(context)?,
         };
-        if Packed::named(&files::name(&path)).is_some() {
-            return Err(Stop::usage(format!(
-                "`{}` is compressed, and no more lines come to it: name the log itself; what was \
-                 rotated is read with --since",
-                files::name(&path)
-            )));
-        }
         let since = self.since.map(|since| since.at(Moment::now()));
         let mut watch = Watch {
             args: &self,
@@ -187,7 +179,7 @@ impl Watch<'_> {
 
     /// Looks at the rotated files that may have what came since then; whether that was enough.
     fn look_back(&mut self, path: &Path, own: Option<(u64, u64)>) -> Result<bool, Stop> {
-        for rotated in files::rotated(path).read {
+        for rotated in files::rotated(path) {
             let Ok(metadata) = fs::metadata(&rotated) else {
                 continue;
             };

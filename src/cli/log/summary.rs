@@ -144,7 +144,6 @@ Examples:
   postern log summary --since 24h --connector ContosoBank
   postern log summary decisions.jsonl* --since 2026-11-16 --until 2026-11-23 --format html \\
       --output week.html
-  postern log summary decisions.jsonl.7.gz --format json
-  zstdcat decisions.jsonl.8.zst | postern log summary -
+  zcat decisions.jsonl.7.gz | postern log summary - --format json
 
 Exit codes: 0 summed up, 2 wrong call, or a file cannot be read or written.";

@@ -1,0 +1,21 @@
+//! The protocol socketmap.
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
+use tokio_util::sync::CancellationToken;
+
+use super::Desk;
+use crate::{config::settings::bridge::Socketmap, telemetry::bridge::Closed};
+
+/// Answers what comes over `stream` until the peer leaves, has to be cut, or `drain` is cancelled.
+pub(super) async fn converse<S>(
+    mut stream: S,
+    _desk: &Desk,
+    _settings: &Socketmap,
+    _drain: &CancellationToken,
+) -> Closed
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin,
+{
+    stream.shutdown().await.ok();
+    Closed::Garbled
+}

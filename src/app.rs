@@ -4,6 +4,7 @@ pub mod bridge;
 mod certificates;
 pub mod cores;
 mod decision_log;
+mod expiry;
 mod limits;
 pub mod listener;
 mod otlp;
@@ -44,7 +45,6 @@ use crate::{
     rpc::{
         gate::Admission,
         limits::Bounds,
-        peer::is_loopback,
         server::{self, ServicesError},
         tls::material::Unusable,
         transport::{self, Stages},
@@ -370,7 +370,15 @@ impl App<'_> {
                 );
             }
         }
-        if self.settings.admin_tokens.is_empty() && !is_loopback(admin_listen.ip()) {
+        let admin_exposed = Endpoint::Tcp(admin_listen).is_exposed();
+        if admin_exposed {
+            tracing::warn!(
+                %admin_listen,
+                "other machines may come to the admin listener, as `allow_plaintext` in `[admin]` \
+                 says: whoever is on the way can read what it shows, and the tokens it is sent"
+            );
+        }
+        if self.settings.admin_tokens.is_empty() && admin_exposed {
             tracing::warn!(
                 %admin_listen,
                 "whoever reaches the admin listener sees all that it shows: set `token_sha256` in \

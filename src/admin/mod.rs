@@ -30,7 +30,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::beside::Beside;
 use self::{
     bounded::Bounded,
-    guard::{Guard, guarded},
+    guard::{Guard, Visitor, guarded},
     status::Page,
 };
 use crate::{
@@ -74,7 +74,7 @@ impl Admin {
     /// these hashes, where there are any.
     #[must_use]
     pub fn guarded_by(mut self, tokens: &[TokenHash]) -> Self {
-        self.guard = Guard::new(tokens);
+        self.guard = Guard::new(tokens, self.metrics.clone());
         self
     }
 
@@ -85,7 +85,10 @@ impl Admin {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> impl Future<Output = io::Result<()>> + Send {
-        axum::serve(Bounded::new(listener), self.router())
+        let router = self
+            .router()
+            .into_make_service_with_connect_info::<Visitor>();
+        axum::serve(Bounded::new(listener), router)
             .with_graceful_shutdown(stop.cancelled_owned())
             .into_future()
     }

@@ -1,12 +1,11 @@
 //! The certificates that TLS is spoken with: read at start, and again when their files change.
 
-use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
-};
+use std::{path::PathBuf, time::SystemTime};
 
+use tokio::sync::watch::Sender;
 use tokio_util::sync::CancellationToken;
 
+use super::expiry::{self, Term};
 use crate::{
     config::settings,
     live::{Fault, TlsStatus},
@@ -31,6 +30,8 @@ struct Keeper {
     tls: Tls,
     metrics: Metrics,
     status: TlsStatus,
+    /// That of the certificate in force.
+    term: Sender<Term>,
 }
 
 impl Certificates {
@@ -43,6 +44,7 @@ impl Certificates {
         metrics.tls().loaded(status.clone());
         let keeper = Keeper {
             settings,
+            term: Sender::new(term(&material)),
             tls: Tls::new(material, metrics.clone()),
             metrics,
             status,
@@ -58,9 +60,11 @@ impl Certificates {
     /// Takes up what the files become, until it is cancelled.
     pub(super) async fn run(self, cancel: CancellationToken) -> Result<(), FilesError> {
         let Self { files, mut keeper } = self;
-        files
-            .watch(move |reading| keeper.take(&reading), cancel)
-            .await
+        let terms = keeper.term.subscribe();
+        tokio::select! {
+            ended = files.watch(move |reading| keeper.take(&reading), cancel) => ended,
+            never = expiry::say(terms) => match never {},
+        }
     }
 }
 
@@ -71,6 +75,7 @@ impl Keeper {
         match material(&self.settings, reading, now) {
             Ok(material) => {
                 self.status = status(&material, now);
+                self.term.send_replace(term(&material));
                 self.tls.replace(material);
             }
             Err(unusable) => self.refuse(unusable, now),
@@ -146,17 +151,6 @@ fn status(material: &Material, now: SystemTime) -> TlsStatus {
     let until = humantime::format_rfc3339_seconds(material.not_after);
     let names = material.names.join(" ");
     tracing::info!(names, %until, "the certificate is in force");
-    if material.not_before > now {
-        let from = humantime::format_rfc3339_seconds(material.not_before);
-        tracing::warn!(%from, "the certificate does not hold yet");
-    }
-    let (life, left) = (
-        since(material.not_before, material.not_after),
-        since(now, material.not_after),
-    );
-    if left < life / 10 {
-        tracing::warn!(%until, "the certificate expires soon");
-    }
     TlsStatus {
         names: material.names.clone(),
         not_after: material.not_after,
@@ -165,6 +159,9 @@ fn status(material: &Material, now: SystemTime) -> TlsStatus {
     }
 }
 
-fn since(earlier: SystemTime, later: SystemTime) -> Duration {
-    later.duration_since(earlier).unwrap_or_default()
+fn term(material: &Material) -> Term {
+    Term {
+        not_before: material.not_before,
+        not_after: material.not_after,
+    }
 }

@@ -6,6 +6,7 @@ mod line;
 mod lines;
 mod mend;
 mod moment;
+mod packed;
 mod show;
 mod summary;
 mod tally;

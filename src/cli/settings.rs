@@ -106,6 +106,13 @@ impl Surroundings {
                  settings, or `allow_plaintext = true` to `[server]` where nobody else is on the way"
             )));
         }
+        if let Some(exposed) = settings.exposed_admin() {
+            return Err(SettingsError::Message(format!(
+                "`{exposed}` would show operators' pages to other machines in plaintext: listen on \
+                 loopback, behind something that speaks TLS, or write `allow_plaintext = true` in \
+                 `[admin]` of the settings where nobody else is on the way"
+            )));
+        }
         Ok(Resolved {
             settings,
             file,
@@ -463,6 +470,20 @@ mod tests {
         let allowed = "version = 1\n[server]\nallow_plaintext = true\n";
         files.write("config/postern.toml", allowed);
         files.resolve(&Flags::default()).unwrap();
+        files.set("POSTERN_ADMIN_LISTEN", "0.0.0.0:2");
+        let error = files.resolve(&Flags::default()).unwrap_err();
+        assert_eq!(
+            error.message(),
+            "`0.0.0.0:2` would show operators' pages to other machines in plaintext: listen on \
+             loopback, behind something that speaks TLS, or write `allow_plaintext = true` in \
+             `[admin]` of the settings where nobody else is on the way"
+        );
+        let allowed = format!("{allowed}[admin]\nallow_plaintext = true\n");
+        files.write("config/postern.toml", &allowed);
+        files.resolve(&Flags::default()).unwrap();
+        files
+            .variables
+            .retain(|(name, _)| name != "POSTERN_ADMIN_LISTEN");
         let tls = "version = 1\n[server.tls]\ncertificate = \"a.pem\"\nkey = \"/b.pem\"\n";
         files.write("config/postern.toml", tls);
         let tls = files

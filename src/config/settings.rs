@@ -1,5 +1,6 @@
 //! The settings of the process: read once at start, changed by a restart.
 
+mod admin;
 pub mod bounds;
 pub mod bridge;
 pub mod callers;
@@ -21,6 +22,7 @@ use std::{
 use schemars::Schema;
 
 use self::{
+    admin::RawAdmin,
     bounds::{Bounds, RawSetBounds},
     callers::{CallerSettings, RawCallerSettings},
     decision_log::{DecisionLog, RawDecisionLog},
@@ -56,6 +58,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Where health, status and metrics are read, over HTTP.
     pub admin_listen: SocketAddr,
+    /// Other machines may read them in plaintext.
+    pub admin_allow_plaintext: bool,
     /// The directory of the connector sets, as written: a relative one in a settings file is
     /// relative to that file's directory.
     pub connectors: PathBuf,
@@ -101,6 +105,13 @@ impl Settings {
         let plaintext = self.tls.is_none() && !self.allow_plaintext;
         self.listen.iter().find(|at| plaintext && at.is_exposed())
     }
+
+    /// Where other machines may come to operators' pages, though nobody said that they may in
+    /// plaintext; nothing else is spoken there.
+    pub fn exposed_admin(&self) -> Option<Endpoint> {
+        let admin = Endpoint::Tcp(self.admin_listen);
+        (admin.is_exposed() && !self.admin_allow_plaintext).then_some(admin)
+    }
 }
 
 impl Default for Settings {
@@ -116,6 +127,7 @@ impl Default for Settings {
             tls: None,
             limits: Limits::default(),
             admin_listen: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9464),
+            admin_allow_plaintext: false,
             connectors: PathBuf::from("connectors"),
             default_set: None,
             drain_delay: Duration::from_secs(5),
@@ -199,22 +211,6 @@ table! {
 }
 
 table! {
-    /// Health, status and metrics over HTTP.
-    pub struct RawAdmin {
-        /// The address and port to listen on.
-        #[schemars(extend("default" = "127.0.0.1:9464"))]
-        listen: Option<At<String>> = "listen" => "listen = \"127.0.0.1:9464\"";
-        /// The SHA-256 of the tokens of which one is needed for all but /livez and /readyz.
-        #[schemars(extend(
-            "minItems" = 1,
-            "items" = {"type": "string", "pattern": "^[0-9A-Fa-f]{64}$"},
-        ))]
-        token_sha256: Option<At<Vec<At<String>>>> = "token_sha256"
-            => "token_sha256 = [\"<64 hex digits>\"]";
-    }
-}
-
-table! {
     /// Where the connector sets are.
     pub struct RawConnectors {
         /// The directory of the set files; relative to the directory of this file.
@@ -274,7 +270,7 @@ fn check(raw: &RawSettings, findings: &mut Findings) -> Settings {
         settings.default_set = default_set.and_then(|name| name_of_set(name, findings));
     }
     if let Some(admin) = &raw.admin {
-        settings.admin_tokens = callers::tokens(admin.value.token_sha256.as_ref(), findings);
+        admin::check(&admin.value, &mut settings, findings);
     }
     if let Some(callers) = &raw.callers {
         settings.callers = callers::check(&callers.value, findings);

@@ -1,16 +1,10 @@
 //! What every call passes before its message is looked at, whichever way it is answered.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use hyper::{HeaderMap, Uri};
 use opentelemetry::trace::TraceId;
-use tonic::Request;
+use tonic::{Code, Request};
 
 use super::{
     decisions::{CHECK_INBOUND, CHECK_OUTBOUND, CHECK_STREAM},
@@ -22,7 +16,7 @@ use crate::{
     callers::{Caller, TokenHash},
     live::{Access, Standing},
     policy::Scope,
-    telemetry::{CallSpan, Ends, From, Metrics, Rpc, Traces, Unauthenticated},
+    telemetry::{CallSpan, Ends, From, Limit, Metrics, Rpc, Seldom, Traces, Unauthenticated},
 };
 
 /// Who is let in.
@@ -142,6 +136,38 @@ impl Gate {
         }
     }
 
+    /// Leaves the span of a call that `limit` turned away, where it is traced.
+    pub(super) fn turned_away(
+        &self,
+        uri: &Uri,
+        peer: &Arc<Peer>,
+        headers: &HeaderMap,
+        limit: Limit,
+    ) {
+        if self.traces.are_off() {
+            return;
+        }
+        let caller = || {
+            self.admission.access.with(|standing| {
+                let callers = standing.callers.as_ref();
+                let known = |callers| peer.known.caller(standing, callers, peer, headers);
+                callers.map(|callers| known(callers)).transpose()
+            })
+        };
+        // Why: as in `admit`; and who it is matters to few of these calls.
+        let stranger = headers.contains_key("traceparent") && caller().is_err();
+        let none = HeaderMap::new();
+        let said = if stranger { &none } else { headers };
+        let rpc = || Rpc::at(uri.path());
+        if let Some(span) = self.traces.begin(rpc, said, || ends(uri, peer)) {
+            if let Ok(Some(caller)) = caller() {
+                span.asked_by(caller.name());
+            }
+            span.turned_away(limit);
+            span.finish(code_name(Code::Unavailable));
+        }
+    }
+
     fn let_in(&self, path: &str, peer: &Arc<Peer>, headers: &HeaderMap) -> Result<Asking, Failure> {
         self.admission.access.with(|standing| {
             let Some(callers) = &standing.callers else {
@@ -222,7 +248,7 @@ impl Gate {
     /// What who is not known is told; the log hears of it once in a second.
     fn refuse(&self, peer: &Peer, why: Unauthenticated) -> Failure {
         self.metrics.unauthenticated(why);
-        if let Some(unsaid) = self.warned.next(self.clock.now()) {
+        if let Some(unsaid) = self.warned.next() {
             let address = match peer.origin {
                 Origin::Network(address) => address.map(|address| address.to_string()),
                 Origin::Unix => Some("unix".to_owned()),
@@ -324,32 +350,6 @@ impl Default for Clock {
     }
 }
 
-/// Lets something be said once in a second, and counts how often it was not.
-#[derive(Debug, Default)]
-struct Seldom {
-    /// From when on it may be said again, in nanoseconds.
-    again: AtomicU64,
-    unsaid: AtomicU64,
-}
-
-impl Seldom {
-    /// How often it was not said since it last was; none where it is not to be said now.
-    fn next(&self, now: u64) -> Option<u64> {
-        let again = self.again.load(Relaxed);
-        let later = now.saturating_add(SECOND);
-        let mine = now >= again
-            && self
-                .again
-                .compare_exchange(again, later, Relaxed, Relaxed)
-                .is_ok();
-        if mine {
-            return Some(self.unsaid.swap(0, Relaxed));
-        }
-        self.unsaid.fetch_add(1, Relaxed);
-        None
-    }
-}
-
 /// The call that `request` belongs to, which the gate let in.
 pub(super) fn asking<T>(request: &Request<T>) -> Result<&Asking, Failure> {
     // Why internal: what has not passed the gate cannot come here.
@@ -358,7 +358,6 @@ pub(super) fn asking<T>(request: &Request<T>) -> Result<&Asking, Failure> {
 
 const EXPLANATIONS: &str = "/postern.v1.PolicyExplanationService/";
 const HEALTH: &str = "/grpc.health.v1.Health/";
-const SECOND: u64 = 1_000_000_000;
 
 #[cfg(test)]
 mod tests {
@@ -434,15 +433,5 @@ mod tests {
             );
             assert_eq!(told(&gate, path, &far(), None), "CALLER_UNKNOWN");
         }
-    }
-
-    #[test]
-    fn what_is_seldom_said_is_counted() {
-        let seldom = Seldom::default();
-        assert_eq!(seldom.next(0), Some(0));
-        assert_eq!(seldom.next(1), None);
-        assert_eq!(seldom.next(SECOND - 1), None);
-        assert_eq!(seldom.next(SECOND), Some(2));
-        assert_eq!(seldom.next(3 * SECOND), Some(0));
     }
 }

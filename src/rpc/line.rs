@@ -63,8 +63,8 @@ impl Line {
         }))
     }
 
-    /// Lets a call of `path` in, or gives the headers of the answer that turns it away.
-    pub(super) fn admit(self: &Arc<Self>, path: &str) -> Result<Permit, HeaderMap> {
+    /// Lets a call of `path` in, or gives the limit and the headers of the answer that turns it away.
+    pub(super) fn admit(self: &Arc<Self>, path: &str) -> Result<Permit, (Limit, HeaderMap)> {
         let kind = Kind::of(path);
         self.lasts.store(kind.lasts(), Relaxed);
         let Some(limit) = self.over(kind) else {
@@ -78,7 +78,7 @@ impl Line {
             // Why: the peer does better on another connection, and one that asks for health here.
             self.end();
         }
-        Err(self.bounds.refusals().headers(limit))
+        Err((limit, self.bounds.refusals().headers(limit)))
     }
 
     /// The limit that keeps a call of this kind out; else it counts from now on.

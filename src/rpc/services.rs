@@ -35,7 +35,7 @@ use super::{
     service::{Check, Policy},
     wire::PREFIX,
 };
-use crate::telemetry::Rpc;
+use crate::telemetry::{Limit, Rpc};
 
 /// What answers calls; a clone answers the same.
 #[derive(Clone, Debug)]
@@ -77,15 +77,15 @@ impl Answers {
     }
 
     /// The answer to a call that is turned away.
-    fn turned_away(&self, path: &str, headers: HeaderMap) -> Answering {
-        let rpc = match path {
+    fn turned_away<B>(&self, request: &Request<B>, limit: Limit, headers: HeaderMap) -> Answering {
+        let Services { policy, gate, .. } = &self.services;
+        gate.turned_away(request.uri(), &self.peer, request.headers(), limit);
+        let rpc = match request.uri().path() {
             CHECK_STREAM => Some(Rpc::CheckStream),
             path => unary(path),
         };
         if let Some(rpc) = rpc {
-            self.services
-                .policy
-                .called(rpc, code_name(Code::Unavailable));
+            policy.called(rpc, code_name(Code::Unavailable));
         }
         let mut response = Response::new(Part::End);
         *response.headers_mut() = headers;
@@ -139,7 +139,7 @@ impl Service<Request<Incoming>> for Answers {
     fn call(&self, request: Request<Incoming>) -> Answering {
         let permit = match self.line.admit(request.uri().path()) {
             Ok(permit) => Some(permit),
-            Err(headers) => return self.turned_away(request.uri().path(), headers),
+            Err((limit, headers)) => return self.turned_away(&request, limit, headers),
         };
         let answering = |part| Answering { part, permit };
         let Some(call) = Unary::of(&request) else {

@@ -4,15 +4,7 @@ pub mod material;
 mod pem;
 mod presented;
 
-use std::{
-    error::Error,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, Instant},
-};
+use std::{error::Error, net::SocketAddr, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
@@ -25,39 +17,26 @@ use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use self::material::Material;
 use super::peer::PeerCertificate;
-use crate::telemetry::{Handshake, Metrics};
+use crate::telemetry::{Handshake, Metrics, Seldom};
 
 /// What TLS is spoken with, until something better takes its place; a clone speaks the same.
 #[derive(Clone, Debug)]
 pub struct Tls {
     config: Arc<ArcSwap<ServerConfig>>,
     metrics: Metrics,
-    told: Arc<Told>,
+    told: Arc<Seldom>,
 }
 
 /// A connection that speaks TLS, and the client certificate that was verified.
 pub(super) type Begun = (Box<TlsStream<TcpStream>>, Option<PeerCertificate>);
 
-/// When a refused handshake was last told of, so that a peer that tries again and again does not
-/// fill the log.
-#[derive(Debug)]
-struct Told {
-    begin: Instant,
-    /// In milliseconds from then; zero: not yet.
-    last: AtomicU64,
-}
-
 impl Tls {
     /// TLS that is spoken with `material`; handshakes are counted in `metrics`.
     pub fn new(material: Material, metrics: Metrics) -> Self {
-        let told = Told {
-            begin: Instant::now(),
-            last: AtomicU64::new(0),
-        };
         Self {
             config: Arc::new(ArcSwap::from_pointee(material.config)),
             metrics,
-            told: Arc::new(told),
+            told: Arc::default(),
         }
     }
 
@@ -95,11 +74,13 @@ impl Tls {
         self.metrics.tls().shook_hands(outcome);
         let peer = peer.map(|peer| peer.to_string());
         // Why: whoever has to mend the client needs the cause, and the client is told little.
-        if outcome.is_refusal() && self.told.again() {
+        let told = outcome.is_refusal().then(|| self.told.next()).flatten();
+        if let Some(unsaid) = told {
             tracing::warn!(
                 peer,
                 error,
                 result = outcome.as_str(),
+                more_before = (unsaid > 0).then_some(unsaid),
                 "a TLS client was refused"
             );
         } else {
@@ -110,16 +91,6 @@ impl Tls {
                 "TLS could not begin"
             );
         }
-    }
-}
-
-impl Told {
-    /// Whether a second has passed since this last was so.
-    fn again(&self) -> bool {
-        let elapsed = self.begin.elapsed().as_millis();
-        let now = u64::try_from(elapsed).unwrap_or(u64::MAX).saturating_add(1);
-        let due = |last| (last == 0 || now >= last + TOLD_EVERY).then_some(now);
-        self.last.fetch_update(Relaxed, Relaxed, due).is_ok()
     }
 }
 
@@ -154,23 +125,3 @@ fn outcome(error: &io::Error) -> Handshake {
 /// How long, and for how many octets, a peer that was refused is listened to.
 const LINGER_TIMEOUT: Duration = Duration::from_millis(500);
 const MOST_LINGERED: u64 = 64 * 1024;
-
-/// At most one refused handshake in so many milliseconds is told of.
-const TOLD_EVERY: u64 = 1_000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn refusals_are_told_of_once_in_a_while() {
-        let mut told = Told {
-            begin: Instant::now(),
-            last: AtomicU64::new(0),
-        };
-        assert!(told.again());
-        assert!(!told.again());
-        told.begin -= Duration::from_millis(TOLD_EVERY);
-        assert!(told.again());
-    }
-}

@@ -151,6 +151,12 @@ impl Collector for Page {
         self.sets_in_force(&mut encoder)?;
         self.tallies.tls.encode(&mut encoder)?;
         self.tallies.callers.encode(&mut encoder)?;
+        if let Some(count) = self.tallies.admin_refused.get() {
+            let help = "Requests of operators that were refused, since they bore no good token";
+            let name = "postern_admin_refused";
+            let mut refused = family(&mut encoder, name, help, MetricType::Counter)?;
+            refused.encode_counter::<NoLabelSet, _, u64>(&count.load(Relaxed), None)?;
+        }
         let help = "Lines of the log that were lost, since they came faster than they were taken";
         let name = "postern_log_lines_dropped";
         let mut dropped = family(&mut encoder, name, help, MetricType::Counter)?;

@@ -1,7 +1,10 @@
 //! What is counted, and where: calls, decisions, reloads.
 
 use std::{
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -63,6 +66,18 @@ impl Metrics {
     /// Counts a call that was refused, since it is not known who asks.
     pub fn unauthenticated(&self, why: Unauthenticated) {
         self.0.callers.refused(why);
+    }
+
+    /// From now on shows how many requests of operators are refused.
+    pub fn show_admin_refused(&self) {
+        self.0.admin_refused.get_or_init(AtomicU64::default);
+    }
+
+    /// Counts a request of an operator that bears no good token.
+    pub fn admin_refused(&self) {
+        if let Some(count) = self.0.admin_refused.get() {
+            count.fetch_add(1, Relaxed);
+        }
     }
 
     /// Counts what became of a text of the file of callers.
@@ -294,6 +309,8 @@ pub(super) struct Tallies {
     pub(super) tls: TlsTally,
     pub(super) decision_log: OnceLock<Arc<decision_log::State>>,
     pub(super) callers: CallerTallies,
+    /// Requests of operators without a good token; none where they need none.
+    pub(super) admin_refused: OnceLock<AtomicU64>,
     /// What became of spans.
     pub(super) spans: Arc<Sent>,
     /// How often these very counters were sent by OTLP, and how often they could not be.
@@ -325,6 +342,7 @@ impl Default for Tallies {
             tls: TlsTally::default(),
             decision_log: OnceLock::new(),
             callers: CallerTallies::default(),
+            admin_refused: OnceLock::new(),
             spans: Arc::default(),
             pushes: Counts::default(),
             pushing: Fault::default(),

@@ -9,6 +9,7 @@ mod load;
 pub mod logging;
 mod metrics;
 pub mod pushing;
+mod seldom;
 mod tally;
 mod tls;
 pub mod traces;
@@ -19,6 +20,7 @@ pub use callers::Unauthenticated;
 pub use exposition::{Format, connector_counts};
 pub use load::{Closed, Limit, Load};
 pub use metrics::{Call, Metrics, ReloadResult, Rpc};
+pub use seldom::Seldom;
 pub use tls::{Handshake, TlsTally};
 pub use traces::{
     Traces,

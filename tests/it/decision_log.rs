@@ -253,6 +253,46 @@ fn full_files_give_way_and_nothing_is_lost() {
 }
 
 #[test]
+fn the_clock_begins_another_file_and_nothing_is_lost() {
+    let mut running = serve("rotate_every = \"1s\"\nkeep = 1000");
+    let full = || rotated(&log_of(&running)).unwrap();
+    let mut asked = 0;
+    block_on(async {
+        let mut client = running.client().await;
+        let begin = Instant::now();
+        while full().len() < 2 {
+            assert!(
+                begin.elapsed() < PATIENCE,
+                "{asked} decisions, {:?}",
+                full()
+            );
+            ask(&mut client, REFUSED, &format!("id-{asked}")).await;
+            asked += 1;
+        }
+    });
+    let mut files = full();
+    stop(&mut running);
+    // The end of a second may have passed once more.
+    let more = rotated(&log_of(&running)).unwrap();
+    assert!(more.starts_with(&files), "{more:?}");
+    files = more;
+    let mut all = Vec::new();
+    for file in &files {
+        let own = lines(file);
+        assert!(!own.is_empty(), "{file:?} has nothing");
+        // A file ends after all that is in it was decided, and its name says when that was.
+        let last = own.last().unwrap()["time"].as_str().unwrap();
+        let last: String = last.chars().filter(|it| !"-:".contains(*it)).collect();
+        let name = file.to_str().unwrap();
+        let (_, stamp) = name.split_once("decisions.jsonl.").unwrap();
+        assert!(*last < *stamp, "{last}, {stamp}");
+        all.extend(own);
+    }
+    all.extend(lines(&log_of(&running)));
+    assert_eq!(ids(&all), numbered(asked));
+}
+
+#[test]
 fn a_hangup_opens_the_file_anew_and_loses_nothing() {
     let mut running = serve("rotate = \"external\"");
     let wanted = numbered(900);

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod follow;
+mod packed;
 mod show;
 mod summary;
 mod written;

@@ -4,6 +4,7 @@ mod metrics;
 mod outages;
 mod receiver;
 mod settings;
+mod shed;
 
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 use postern::rpc::pb::{

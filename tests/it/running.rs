@@ -344,6 +344,16 @@ pub(crate) fn plaintext() -> pb::CheckInboundRequest {
     }
 }
 
+/// Waits until a server has taken up the save of a set: what was to be seen before is seen.
+pub(crate) fn await_another_save(running: &Running) {
+    let loaded = |event: &Value| {
+        field(event, "connector_set").is_some_and(|set| set == "another")
+            && field(event, "message").is_some_and(|message| message == "connector set loaded")
+    };
+    fs::write(running.file("another"), demands_tls("another")).unwrap();
+    running.logged(loaded);
+}
+
 /// A set with one connector that demands TLS of contosobank.com; `comment` tells texts apart.
 pub(crate) fn demands_tls(comment: &str) -> String {
     set_with(comment, "tls = \"encrypt\"")

@@ -2,7 +2,9 @@
 
 pub(crate) mod authority;
 mod clients;
+mod expiry;
 mod handshakes;
+mod hangup;
 mod renewal;
 mod sockets;
 mod starting;

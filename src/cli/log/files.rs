@@ -1,13 +1,20 @@
 //! The files of a log: those that are named, or the log of the settings with its rotated files.
 
 use std::{
+    cell::Cell,
     fs::{self, File},
     io::{self, Cursor, Read},
     path::{Path, PathBuf},
+    rc::Rc,
     time::SystemTime,
 };
 
-use super::lines::Lines;
+use flate2::read::MultiGzDecoder;
+
+use super::{
+    lines::{Found, Lines},
+    packed::{Packed, SIGNATURE},
+};
 use crate::{
     cli::{
         Context,
@@ -23,8 +30,23 @@ pub(super) struct Files {
     pub(super) paths: Vec<PathBuf>,
 }
 
-/// Something to read lines from.
-pub(super) type Opened = Lines<Box<dyn Read>>;
+/// A file whose lines are read, also where it is compressed with gzip.
+pub(super) struct Opened {
+    lines: Lines<Box<dyn Read>>,
+    octets: Rc<Cell<u64>>,
+}
+
+/// Counts what is read of `R`, into where it is seen from outside.
+struct Counted<R>(R, Rc<Cell<u64>>);
+
+/// The rotated files of a log.
+#[derive(Debug, Default)]
+pub(super) struct Rotated {
+    /// The oldest first.
+    pub(super) read: Vec<PathBuf>,
+    /// Those that are compressed in a way that is not read here.
+    pub(super) left_out: Vec<(PathBuf, Packed)>,
+}
 
 impl Files {
     /// The files that are named; where none is, the log of the settings, after its rotated files.
@@ -33,7 +55,14 @@ impl Files {
             return Ok(Self { paths: named });
         }
         let path = of_settings(context)?;
-        let mut paths = rotated(&path);
+        let rotated = rotated(&path);
+        for (path, packed) in rotated.left_out {
+            let (shown, printer) = (name(&path), packed.printer());
+            context.output.warning(format!(
+                "`{shown}` is left out, since it is compressed: pipe `{printer} {shown}` into this verb with `-`"
+            ));
+        }
+        let mut paths = rotated.read;
         // Why: just after a rotation, the log itself may not be there.
         if path.exists() || paths.is_empty() {
             paths.push(path);
@@ -89,41 +118,81 @@ pub(super) fn name(path: &Path) -> String {
 
 /// The lines of the file `path`.
 pub(super) fn open(path: &Path) -> Result<Opened, Stop> {
-    let unreadable = |error: io::Error| {
-        let message = format!("`{}` cannot be read: {error}", name(path));
-        Stop::new(Exit::Usage, message)
-    };
+    let unreadable = |error: io::Error| unreadable(&name(path), &error);
     if path == Path::new("-") {
-        return Ok(Lines::of(Box::new(io::stdin())));
+        return begin(io::stdin(), "standard input");
     }
-    let mut file = File::open(path).map_err(unreadable)?;
+    let file = File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.is_dir() {
         return Err(Stop::usage(format!(
             "`{}` is a directory: name the files of the log in it",
             name(path)
         )));
     }
-    let mut start = Vec::new();
-    let begun = Read::take(&mut file, 2).read_to_end(&mut start);
-    begun.map_err(unreadable)?;
-    if start == GZIP {
-        let shown = name(path);
-        return Err(Stop::usage(format!(
-            "`{shown}` is compressed: unpack it, or give `-` and pipe `zcat {shown}` into it"
-        )));
-    }
-    Ok(Lines::of(Box::new(Cursor::new(start).chain(file))))
+    begin(file, &name(path))
 }
 
-/// The rotated files beside `path`, the oldest first: `decisions.jsonl.1` or
-/// `decisions-20261123.jsonl` beside `decisions.jsonl`. Compressed ones are left out.
-pub(super) fn rotated(path: &Path) -> Vec<PathBuf> {
+/// The lines of what `file` holds, which is called `shown`.
+fn begin(mut file: impl Read + 'static, shown: &str) -> Result<Opened, Stop> {
+    let mut start = Vec::new();
+    let begun = Read::take(&mut file, SIGNATURE).read_to_end(&mut start);
+    begun.map_err(|error| unreadable(shown, &error))?;
+    let packed = Packed::starting(&start);
+    let octets = Rc::new(Cell::new(0));
+    let whole = Counted(Cursor::new(start).chain(file), Rc::clone(&octets));
+    let reader: Box<dyn Read> = match packed {
+        None => Box::new(whole),
+        Some(Packed::Gzip) => Box::new(MultiGzDecoder::new(whole)),
+        Some(other) => {
+            let printer = other.printer();
+            return Err(Stop::usage(format!(
+                "`{shown}` is compressed: unpack it, or give `-` and pipe `{printer} {shown}` into it"
+            )));
+        }
+    };
+    let lines = Lines::of(reader);
+    Ok(Opened { lines, octets })
+}
+
+fn unreadable(shown: &str, error: &io::Error) -> Stop {
+    Stop::new(Exit::Usage, format!("`{shown}` cannot be read: {error}"))
+}
+
+impl Opened {
+    /// The next line; none at the end.
+    pub(super) fn next(&mut self) -> io::Result<Option<Found<'_>>> {
+        self.lines.next()
+    }
+
+    /// The number of the line that was last given, from 1.
+    pub(super) fn number(&self) -> u64 {
+        self.lines.number()
+    }
+
+    /// How much of the file was read, as long as it is on disk.
+    pub(super) fn octets(&self) -> u64 {
+        self.octets.get()
+    }
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(to)?;
+        self.1.set(self.1.get() + read as u64);
+        Ok(read)
+    }
+}
+
+/// The rotated files beside `path`: `decisions.jsonl.1` or `decisions-20261123.jsonl.gz` beside
+/// `decisions.jsonl`.
+pub(super) fn rotated(path: &Path) -> Rotated {
     let (Some(own), Some(stem)) = (text(path.file_name()), text(path.file_stem())) else {
-        return Vec::new();
+        return Rotated::default();
     };
     let extension = text(path.extension()).map(|extension| format!(".{extension}"));
     let extension = extension.unwrap_or_default();
     let is_rotated = |name: &str| {
+        let (_, name) = Packed::named(name).unwrap_or((Packed::Gzip, name));
         let behind = name
             .strip_prefix(own)
             .is_some_and(|rest| rest.starts_with(['.', '-']));
@@ -131,34 +200,39 @@ pub(super) fn rotated(path: &Path) -> Vec<PathBuf> {
             .strip_prefix(stem)
             .and_then(|rest| rest.strip_suffix(&extension))
             .is_some_and(|rest| rest.starts_with(['.', '-']));
-        let packed = PACKED.iter().any(|end| name.ends_with(end));
-        (behind || between) && !packed
+        behind || between
     };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
     };
     let Ok(entries) = fs::read_dir(folder) else {
-        return Vec::new();
+        return Rotated::default();
     };
     let entries = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name();
+        let name = entry.file_name().into_string().ok()?;
         let metadata = entry.metadata().ok()?;
         let changed = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        (metadata.is_file() && is_rotated(name.to_str()?)).then_some((changed, name))
+        (metadata.is_file() && is_rotated(&name)).then_some((changed, name))
     });
     let mut found: Vec<_> = entries.collect();
     found.sort_unstable();
-    let found = found.into_iter();
-    found.map(|(_, name)| path.with_file_name(name)).collect()
+    let mut rotated = Rotated::default();
+    for (_, name) in found {
+        let path = path.with_file_name(&name);
+        match Packed::named(&name) {
+            // Why: it is being compressed, and removed when that is done.
+            Some((_, before)) if path.with_file_name(before).exists() => {}
+            None | Some((Packed::Gzip, _)) => rotated.read.push(path),
+            Some((packed, _)) => rotated.left_out.push((path, packed)),
+        }
+    }
+    rotated
 }
 
 fn text(name: Option<&std::ffi::OsStr>) -> Option<&str> {
     name?.to_str()
 }
-
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const PACKED: [&str; 5] = [".bz2", ".gz", ".lz4", ".xz", ".zst"];
 
 #[cfg(test)]
 mod tests {
@@ -172,9 +246,13 @@ mod tests {
         let names = [
             "decisions.jsonl.2",
             "decisions-20261122T000000Z.jsonl",
+            "decisions.jsonl-20261121.gz",
+            "decisions-20261120.jsonl.gz",
             "decisions.jsonl.1",
             "decisions.jsonl",
-            "decisions.jsonl.3.gz",
+            "decisions.jsonl.1.gz",
+            "decisions.jsonl.4.zst",
+            "decisions.jsonl.gz",
             "decisions.jsonlx",
             "decisionsmore.jsonl",
             "other.jsonl",
@@ -186,12 +264,12 @@ mod tests {
         }
         fs::create_dir(folder.path().join("decisions.jsonl.d")).unwrap();
         let found = rotated(&folder.path().join("decisions.jsonl"));
-        let found: Vec<_> = found
-            .iter()
-            .map(|path| path.file_name().unwrap().to_str().unwrap())
-            .collect();
-        assert_eq!(found, names[..3]);
-        assert!(rotated(Path::new("/nowhere/log")).is_empty());
+        let of = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let read: Vec<_> = found.read.iter().map(of).collect();
+        assert_eq!(read, names[..5]);
+        let left_out: Vec<_> = found.left_out.iter().map(|(path, _)| of(path)).collect();
+        assert_eq!(left_out, ["decisions.jsonl.4.zst"]);
+        assert!(rotated(Path::new("/nowhere/log")).read.is_empty());
     }
 
     #[test]
@@ -200,8 +278,15 @@ mod tests {
         let said = |path: &Path| open(path).map(drop).unwrap_err().message().to_owned();
         assert!(said(&folder.path().join("none")).contains("cannot be read"));
         assert!(said(folder.path()).contains("is a directory"));
-        let packed = folder.path().join("log.gz");
-        fs::write(&packed, [0x1f, 0x8b, 8, 0]).unwrap();
-        assert!(said(&packed).contains("zcat"));
+        let packed = folder.path().join("log");
+        for (start, printer) in [
+            (&b"BZh91AY"[..], "bzcat"),
+            (b"\x04\x22\x4d\x18d", "lz4cat"),
+            (b"\xfd7zXZ\0\0", "xzcat"),
+            (b"\x28\xb5\x2f\xfd\x04", "zstdcat"),
+        ] {
+            fs::write(&packed, start).unwrap();
+            assert!(said(&packed).contains(printer), "{printer}");
+        }
     }
 }

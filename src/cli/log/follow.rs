@@ -27,6 +27,7 @@ use super::{
     line::{self, Decision, Entry},
     lines::{Found, is_blank},
     moment::{self, Moment, When},
+    packed::Packed,
 };
 use crate::cli::{
     Context, Format,
@@ -88,6 +89,13 @@ impl FollowArgs {
             Some(path) => path,
             None => files::of_settings(context)?,
         };
+        if Packed::named(&files::name(&path)).is_some() {
+            return Err(Stop::usage(format!(
+                "`{}` is compressed, and no more lines come to it: name the log itself; what was \
+                 rotated is read with --since",
+                files::name(&path)
+            )));
+        }
         let since = self.since.map(|since| since.at(Moment::now()));
         let mut watch = Watch {
             args: &self,
@@ -179,7 +187,7 @@ impl Watch<'_> {
 
     /// Looks at the rotated files that may have what came since then; whether that was enough.
     fn look_back(&mut self, path: &Path, own: Option<(u64, u64)>) -> Result<bool, Stop> {
-        for rotated in files::rotated(path) {
+        for rotated in files::rotated(path).read {
             let Ok(metadata) = fs::metadata(&rotated) else {
                 continue;
             };

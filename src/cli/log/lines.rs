@@ -8,7 +8,6 @@ pub(super) struct Lines<R> {
     reader: BufReader<R>,
     line: Vec<u8>,
     number: u64,
-    octets: u64,
 }
 
 /// A line of a log.
@@ -29,7 +28,6 @@ impl<R: Read> Lines<R> {
             reader: BufReader::with_capacity(BUFFER, reader),
             line: Vec::new(),
             number: 0,
-            octets: 0,
         }
     }
 
@@ -42,14 +40,12 @@ impl<R: Read> Lines<R> {
             return Ok(None);
         }
         self.number += 1;
-        self.octets += u64::try_from(read).unwrap_or(0);
         if self.line.last() == Some(&b'\n') {
             self.line.pop();
             return Ok(Some(Found::Line(&self.line)));
         }
         if read > LONGEST {
-            let skipped = self.reader.skip_until(b'\n')?;
-            self.octets += u64::try_from(skipped).unwrap_or(0);
+            self.reader.skip_until(b'\n')?;
             return Ok(Some(Found::TooLong));
         }
         Ok(Some(Found::Unfinished(&self.line)))
@@ -58,11 +54,6 @@ impl<R: Read> Lines<R> {
     /// The number of the line that was last given, from 1.
     pub(super) fn number(&self) -> u64 {
         self.number
-    }
-
-    /// How much was read.
-    pub(super) fn octets(&self) -> u64 {
-        self.octets
     }
 }
 
@@ -88,7 +79,7 @@ mod tests {
         assert_eq!(lines.next().unwrap(), Some(Found::Line(b"one")));
         assert_eq!(lines.next().unwrap(), Some(Found::Line(b"\r")));
         assert_eq!(lines.next().unwrap(), Some(Found::Unfinished(b"two")));
-        assert_eq!((lines.number(), lines.octets()), (3, 9));
+        assert_eq!(lines.number(), 3);
         assert_eq!(lines.next().unwrap(), None);
         assert!(is_blank(b" \r") && !is_blank(b"{}"));
     }
@@ -101,7 +92,7 @@ mod tests {
         assert_eq!(lines.next().unwrap(), Some(Found::TooLong));
         assert!(lines.line.capacity() < 3 * LONGEST);
         assert_eq!(lines.next().unwrap(), Some(Found::Line(b"after")));
-        assert_eq!((lines.number(), lines.octets()), (2, text.len() as u64));
+        assert_eq!(lines.number(), 2);
         let longest = vec![b'x'; LONGEST];
         let mut lines = Lines::of(&*longest);
         assert_eq!(lines.next().unwrap(), Some(Found::Unfinished(&longest[..])));

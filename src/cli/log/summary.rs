@@ -144,6 +144,7 @@ Examples:
   postern log summary --since 24h --connector ContosoBank
   postern log summary decisions.jsonl* --since 2026-11-16 --until 2026-11-23 --format html \\
       --output week.html
-  zcat decisions.jsonl.7.gz | postern log summary - --format json
+  postern log summary decisions.jsonl.7.gz --format json
+  zstdcat decisions.jsonl.8.zst | postern log summary -
 
 Exit codes: 0 summed up, 2 wrong call, or a file cannot be read or written.";

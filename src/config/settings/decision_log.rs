@@ -99,7 +99,7 @@ table! {
         /// Another file is begun before one has more octets.
         #[schemars(extend("default" = "100 MiB", "examples" = ["10 MiB", "1 GiB"]))]
         rotate_size: Option<At<String>> = "rotate_size" => "rotate_size = \"100 MiB\"";
-        /// Another file is begun this often, counted from midnight UTC; from a minute to a year.
+        /// Another file is begun this often, counted from midnight UTC; from a second to a year.
         #[schemars(extend("default" = "1d", "examples" = ["1h", "1d", "7d"]))]
         rotate_every: Option<At<String>> = "rotate_every" => "rotate_every = \"1d\"";
         /// How many full files are kept.
@@ -207,7 +207,7 @@ fn every(raw: Option<&At<String>>, findings: &mut Findings) -> Option<Duration> 
     if every.is_some_and(|every| (MOST_OFTEN..=LEAST_OFTEN).contains(&every)) {
         return every;
     }
-    let message = format!("`{}` is not a length from a minute to a year", shown(value));
+    let message = format!("`{}` is not a length from a second to a year", shown(value));
     let finding = Finding::error("rotation-period-invalid", span.clone(), message);
     findings.push(finding.help("write `1h`, `1d` or `7d`, say"));
     None
@@ -295,7 +295,7 @@ const QUEUE: usize = 16 << 20;
 const SMALLEST_FILE: u64 = 4 << 10;
 const SMALLEST_QUEUE: u64 = 64 << 10;
 const MOST_KEPT: i64 = 10_000;
-const MOST_OFTEN: Duration = Duration::from_mins(1);
+const MOST_OFTEN: Duration = Duration::from_secs(1);
 const LEAST_OFTEN: Duration = Duration::from_hours(366 * 24);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, sync::Arc};
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::{
     policy::{Catalog, Entry},
     telemetry::{
         Metrics,
-        decision_log::{Queue, State},
+        decision_log::{Queue, State, queue::Front},
     },
 };
 
@@ -41,6 +41,7 @@ require.tls = "encrypt"
 struct Written {
     policy: Policy,
     queue: Arc<Queue<Record>>,
+    front: RefCell<Front<Record>>,
     lines: Lines,
     state: Arc<State>,
     asking: Asking,
@@ -60,6 +61,7 @@ impl Written {
         Self {
             policy: policy.journalled(Some(journal)),
             queue,
+            front: RefCell::default(),
             lines: Lines::new(addresses, Arc::clone(&state)),
             state,
             asking: Asking::anybody(Peer::plaintext(origin)),
@@ -68,7 +70,7 @@ impl Written {
 
     /// The line of the next decision.
     fn line(&self) -> Option<Value> {
-        let record = self.queue.take()?;
+        let record = self.queue.take(&mut self.front.borrow_mut())?;
         let mut line = Vec::new();
         assert!(self.lines.write(&record, &mut line));
         assert!(!line.contains(&b'\n'));

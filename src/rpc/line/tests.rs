@@ -33,8 +33,8 @@ fn open(bounds: &Bounds) -> Option<Arc<Line>> {
 }
 
 /// What is said to a call that is turned away.
-fn refusal(refused: Result<Permit, HeaderMap>) -> String {
-    let headers = refused.unwrap_err();
+fn refusal(refused: Result<Permit, (Limit, HeaderMap)>) -> String {
+    let (_, headers) = refused.unwrap_err();
     assert!(headers.contains_key("grpc-retry-pushback-ms"));
     let status = tonic::Status::from_header_map(&headers).unwrap();
     Failure::from(&status).to_string()

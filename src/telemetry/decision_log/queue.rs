@@ -4,8 +4,8 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{
-            AtomicBool, AtomicUsize,
-            Ordering::{Acquire, Relaxed, Release},
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{AcqRel, Acquire, Relaxed, Release},
         },
     },
     thread::Thread,
@@ -20,14 +20,34 @@ use crate::policy::Verdict;
 /// Records that wait to be written, in the order in which each thread put them there.
 #[derive(Debug)]
 pub struct Queue<T> {
-    // INVARIANT (bounded): what is in it is counted in `octets` before it comes, and until it goes.
-    waiting: SegQueue<(usize, T)>,
+    // INVARIANT (bounded): what is in them is counted in `octets` before it comes, and until it goes.
+    little: SegQueue<Waiting<T>>,
+    much: SegQueue<Waiting<T>>,
     octets: AtomicUsize,
     most_octets: usize,
+    next: AtomicU64,
     state: Arc<State>,
     writer: OnceLock<Thread>,
     reopen: AtomicBool,
     stop: AtomicBool,
+}
+
+/// A record that waits.
+#[derive(Debug)]
+struct Waiting<T> {
+    /// Its place in the order of all.
+    number: u64,
+    /// How much memory it takes.
+    weight: usize,
+    verdict: Verdict,
+    record: T,
+}
+
+/// The records that come next, one of each worth: they have left the queue.
+#[derive(Debug)]
+pub struct Front<T> {
+    little: Option<Waiting<T>>,
+    much: Option<Waiting<T>>,
 }
 
 /// How much it is worth to keep a record where there is little room.
@@ -43,9 +63,11 @@ impl<T> Queue<T> {
     /// A queue that takes `most_octets` of memory at most; what it loses is counted in `state`.
     pub fn new(most_octets: usize, state: Arc<State>) -> Self {
         Self {
-            waiting: SegQueue::new(),
+            little: SegQueue::new(),
+            much: SegQueue::new(),
             octets: AtomicUsize::new(0),
             most_octets,
+            next: AtomicU64::new(0),
             state,
             writer: OnceLock::new(),
             reopen: AtomicBool::new(false),
@@ -54,25 +76,52 @@ impl<T> Queue<T> {
     }
 
     /// Takes the record of a decision of that verdict, which holds `octets` beside itself, or counts
-    /// it as lost where there is no room. Of what is worth little some room is left for the rest.
+    /// it as lost where there is no room. What is worth little leaves some room for the rest, and
+    /// gives way to it where that was not enough, from the oldest on.
     pub fn offer(&self, verdict: Verdict, worth: Worth, octets: usize, record: impl FnOnce() -> T) {
-        let weight = octets + OWN + size_of::<T>();
-        let room = match worth {
-            Worth::Little => self.most_octets / 4 * 3,
-            Worth::Much => self.most_octets,
-        };
+        let weight = octets + OWN + size_of::<Waiting<T>>();
         let before = self.octets.fetch_add(weight, Relaxed);
-        if before + weight > room {
+        let has_room = match worth {
+            Worth::Little => before + weight <= self.most_octets / 4 * 3,
+            Worth::Much => before + weight <= self.most_octets || self.make_room(weight),
+        };
+        if !has_room {
             self.octets.fetch_sub(weight, Relaxed);
             self.state.lost(verdict, SystemTime::now());
             return;
         }
-        self.waiting.push((weight, record()));
+        let waiting = Waiting {
+            // Why not relaxed: who has a later number also comes later into its queue.
+            number: self.next.fetch_add(1, AcqRel),
+            weight,
+            verdict,
+            record: record(),
+        };
+        match worth {
+            Worth::Little => self.little.push(waiting),
+            Worth::Much => self.much.push(waiting),
+        }
         // Why only then: to wake a thread costs more than a decision, and it looks by itself soon.
         let enough = self.most_octets / 8;
         if before <= enough && enough < before + weight {
             self.wake();
         }
+    }
+
+    /// Drops what is worth little until all that is counted has room; false where it has none even
+    /// so. `weight`: of what is to come, and counted already.
+    fn make_room(&self, weight: usize) -> bool {
+        if weight > self.most_octets {
+            return false;
+        }
+        while self.octets.load(Relaxed) > self.most_octets {
+            let Some(oldest) = self.little.pop() else {
+                return false;
+            };
+            self.octets.fetch_sub(oldest.weight, Relaxed);
+            self.state.lost(oldest.verdict, SystemTime::now());
+        }
+        true
     }
 
     /// From now on the writer ends when nothing waits any longer.
@@ -92,15 +141,34 @@ impl<T> Queue<T> {
         &self.state
     }
 
-    /// The record that has waited longest.
-    pub fn take(&self) -> Option<T> {
-        let (weight, record) = self.waiting.pop()?;
-        self.octets.fetch_sub(weight, Relaxed);
-        Some(record)
+    /// The record that has waited longest. `front` is that of the only one who takes.
+    pub fn take(&self, front: &mut Front<T>) -> Option<T> {
+        self.look(&self.little, &mut front.little);
+        self.look(&self.much, &mut front.much);
+        // Why again: what came before the other one did is there by now.
+        self.look(&self.little, &mut front.little);
+        let first = match (&front.little, &front.much) {
+            (Some(little), Some(much)) if little.number < much.number => &mut front.little,
+            (Some(_), None) => &mut front.little,
+            _ => &mut front.much,
+        };
+        first.take().map(|first| first.record)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
+    /// Takes the first of `queue` to the front, where there is none.
+    fn look(&self, queue: &SegQueue<Waiting<T>>, front: &mut Option<Waiting<T>>) {
+        if front.is_none() {
+            *front = queue.pop();
+            if let Some(first) = front {
+                self.octets.fetch_sub(first.weight, Relaxed);
+            }
+        }
+    }
+
+    /// Whether nothing waits, not even at `front`.
+    pub(super) fn is_empty(&self, front: &Front<T>) -> bool {
+        let at_front = front.little.is_some() || front.much.is_some();
+        !at_front && self.little.is_empty() && self.much.is_empty()
     }
 
     /// This thread is the one to wake.
@@ -129,90 +197,17 @@ impl<T> Queue<T> {
     }
 }
 
+impl<T> Default for Front<T> {
+    fn default() -> Self {
+        Self {
+            little: None,
+            much: None,
+        }
+    }
+}
+
 /// About what the queue itself and the memory allocator need for a record.
 const OWN: usize = 48;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RECORD: usize = 1_000;
-
-    /// A queue with room for so many records of [`RECORD`] octets.
-    fn queue(records: usize) -> Queue<usize> {
-        let weight = RECORD + OWN + size_of::<usize>();
-        Queue::new(records * weight, Arc::default())
-    }
-
-    fn lost(queue: &Queue<usize>) -> Vec<u64> {
-        let dropped = queue.state.dropped();
-        dropped.into_iter().map(|(_, count)| count).collect()
-    }
-
-    #[test]
-    fn accepts_go_before_rejects() {
-        let queue = queue(8);
-        for at in 0..20 {
-            queue.offer(Verdict::Accept, Worth::Little, RECORD, || at);
-        }
-        for at in 20..30 {
-            queue.offer(Verdict::Reject, Worth::Much, RECORD, || at);
-        }
-        let kept: Vec<_> = std::iter::from_fn(|| queue.take()).collect();
-        assert_eq!(kept, [0, 1, 2, 3, 4, 5, 20, 21]);
-        assert_eq!(lost(&queue), [14, 0, 0, 8]);
-    }
-
-    #[test]
-    fn what_was_taken_leaves_room() {
-        let queue = queue(4);
-        for at in 0..100 {
-            queue.offer(Verdict::Accept, Worth::Little, RECORD, || at);
-            assert_eq!(queue.take(), Some(at));
-        }
-        assert!(queue.is_empty());
-        assert_eq!(lost(&queue), [0; 4]);
-        assert_eq!(queue.octets.load(Relaxed), 0);
-    }
-
-    #[test]
-    fn a_record_larger_than_all_room_is_lost() {
-        let queue = queue(4);
-        queue.offer(Verdict::Defer, Worth::Much, 5 * RECORD, || 1);
-        queue.offer(Verdict::Defer, Worth::Much, RECORD, || 2);
-        assert_eq!(queue.take(), Some(2));
-        assert_eq!(lost(&queue), [0, 0, 1, 0]);
-    }
-
-    #[test]
-    fn each_thread_keeps_its_order() {
-        let queue = queue(4_000);
-        std::thread::scope(|scope| {
-            for thread in 0..4 {
-                let queue = &queue;
-                scope.spawn(move || {
-                    for at in 0..500 {
-                        let record = thread * 1_000 + at;
-                        queue.offer(Verdict::Accept, Worth::Little, RECORD, || record);
-                    }
-                });
-            }
-        });
-        let mut next = [0; 4];
-        while let Some(record) = queue.take() {
-            assert_eq!(record % 1_000, next[record / 1_000]);
-            next[record / 1_000] += 1;
-        }
-        assert_eq!(next, [500; 4]);
-    }
-
-    #[test]
-    fn what_it_is_told_is_heard_once() {
-        let queue = queue(1);
-        assert!(!queue.is_to_reopen() && !queue.is_to_stop());
-        queue.reopen();
-        queue.stop();
-        assert!(queue.is_to_reopen() && !queue.is_to_reopen());
-        assert!(queue.is_to_stop());
-    }
-}
+mod tests;

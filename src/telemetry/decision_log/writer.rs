@@ -11,7 +11,7 @@ use super::{
     super::metrics::VERDICTS,
     output::{Output, OutputError},
     pending::Pending,
-    queue::Queue,
+    queue::{Front, Queue},
     state::{Failing, Lost},
 };
 
@@ -19,6 +19,7 @@ use super::{
 #[derive(Debug)]
 pub struct Writer<T> {
     queue: Arc<Queue<T>>,
+    front: Front<T>,
     output: Output,
     pending: Pending,
     /// How many lost lines of each verdict the log has told of, and when it last did.
@@ -33,6 +34,7 @@ impl<T> Writer<T> {
     pub fn new(queue: Arc<Queue<T>>, output: Output) -> Self {
         Self {
             queue,
+            front: Front::default(),
             output,
             pending: Pending::default(),
             told: [0; VERDICTS.len()],
@@ -62,7 +64,7 @@ impl<T> Writer<T> {
                 continue;
             }
             pause = SHORTEST_PAUSE;
-            if self.queue.is_empty() {
+            if self.queue.is_empty(&self.front) {
                 if last {
                     return;
                 }
@@ -75,7 +77,7 @@ impl<T> Writer<T> {
     fn fill(&mut self, line: &mut impl FnMut(T, &mut Vec<u8>) -> bool) {
         self.tell_what_was_lost();
         while self.pending.len() < ENOUGH {
-            let Some(record) = self.queue.take() else {
+            let Some(record) = self.queue.take(&mut self.front) else {
                 return;
             };
             if !self.pending.add(|to| line(record, to)) {
@@ -87,7 +89,9 @@ impl<T> Writer<T> {
     /// Adds a line about the lines that were lost, but not too often.
     fn tell_what_was_lost(&mut self) {
         let soon = self.told_at.is_some_and(|at| at.elapsed() < TELL_EVERY);
-        if soon && !self.queue.is_empty() && !self.queue.is_to_stop() || self.failing.is_some() {
+        if soon && !self.queue.is_empty(&self.front) && !self.queue.is_to_stop()
+            || self.failing.is_some()
+        {
             return;
         }
         if let Some(lost) = self.queue.state().untold(&mut self.told) {
@@ -135,8 +139,8 @@ impl<T> Writer<T> {
     }
 
     /// Says how much is lost with the end of the process.
-    fn give_up(self) {
-        let waiting = std::iter::from_fn(|| self.queue.take()).count();
+    fn give_up(mut self) {
+        let waiting = std::iter::from_fn(|| self.queue.take(&mut self.front)).count();
         let lines = self.pending.lines() + waiting;
         tracing::error!(lines, "decisions that could not be written down are lost");
     }

@@ -50,6 +50,11 @@ impl Traces {
         Self(None)
     }
 
+    /// Whether no call is traced.
+    pub fn are_off(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// The span of a call of `rpc` that begins with `headers`; none where it is not traced.
     #[inline]
     pub fn begin<'a>(

@@ -13,7 +13,7 @@ use opentelemetry::{
 };
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
-use super::super::Rpc;
+use super::super::{Limit, Rpc};
 use crate::policy::{ConnectorSet, Decision};
 
 /// The two ends of a call.
@@ -113,6 +113,12 @@ impl CallSpan {
     pub fn asked_by(&self, caller: &str) {
         let caller = KeyValue::new("postern.caller", caller.to_owned());
         self.context.span().set_attribute(caller);
+    }
+
+    /// Notes that nobody looked at the call, for a limit of this replica.
+    pub fn turned_away(&self, limit: Limit) {
+        let limit = KeyValue::new("postern.limit", limit.as_str());
+        self.context.span().set_attribute(limit);
     }
 
     /// Ends the span of a call that was answered with this gRPC status code; what comes later

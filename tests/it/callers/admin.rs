@@ -3,7 +3,8 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
-    process::Stdio,
+    path::Path,
+    process::{Command, Stdio},
 };
 
 use super::*;
@@ -11,14 +12,20 @@ use crate::running::{demands_tls, field, postern};
 
 /// The status of a page of the admin listener, asked with these headers.
 fn get(running: &Running, path: &str, headers: &str) -> u16 {
+    let answer = page(running, path, headers);
+    assert!(!answer.contains("connector_sets") || answer.contains("200 OK"));
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// A page of the admin listener, its head included.
+pub(super) fn page(running: &Running, path: &str, headers: &str) -> String {
     let mut stream = TcpStream::connect(running.admin).unwrap();
     let head =
         format!("GET {path} HTTP/1.1\r\nhost: postern\r\nconnection: close\r\n{headers}\r\n");
     stream.write_all(head.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    assert!(!answer.contains("connector_sets") || answer.contains("200 OK"));
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    answer
 }
 
 #[test]
@@ -130,21 +137,23 @@ fn a_token_is_made_and_its_hash_is_what_is_listed() {
     }
 }
 
-/// What a server says before it serves, that listens to operators on this address.
+/// `postern serve` that listens to operators on this address, with these settings.
+fn serve_admin(folder: &Path, admin_listen: &str, settings: &str) -> Command {
+    let config = folder.join("postern.toml");
+    fs::write(&config, format!("version = 1\n{settings}")).unwrap();
+    let mut command = postern();
+    command
+        .args(["serve", "--listen", "127.0.0.1:0", "--admin-listen"])
+        .arg(admin_listen)
+        .arg("--config")
+        .arg(&config);
+    command
+}
+
+/// What a server says before it serves.
 fn said_at_start(admin_listen: &str, settings: &str) -> Vec<String> {
     let folder = folder(None);
-    let config = folder.path().join("postern.toml");
-    fs::write(&config, format!("version = 1\n{settings}")).unwrap();
-    let mut child = postern()
-        .args([
-            "serve",
-            "--listen",
-            "127.0.0.1:0",
-            "--admin-listen",
-            admin_listen,
-        ])
-        .arg("--config")
-        .arg(&config)
+    let mut child = serve_admin(folder.path(), admin_listen, settings)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -167,14 +176,35 @@ fn said_at_start(admin_listen: &str, settings: &str) -> Vec<String> {
 }
 
 #[test]
-fn an_admin_listener_that_everybody_reaches_is_warned_of() {
-    let token = format!("[admin]\ntoken_sha256 = [\"{}\"]\n", TokenHash::of(b"x"));
+fn operators_pages_are_shown_to_other_machines_only_where_that_is_allowed() {
+    let hash = TokenHash::of(b"x");
+    let token = format!("token_sha256 = [\"{hash}\"]\n");
+    // A token does not help: it would be sent in plaintext.
+    for settings in ["", &format!("[admin]\n{token}")] {
+        let folder = folder(None);
+        let output = serve_admin(folder.path(), "0.0.0.0:0", settings)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(78), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            said.contains("`0.0.0.0:0` would show operators' pages to other machines in plaintext"),
+            "{said}"
+        );
+        assert!(said.contains("write `allow_plaintext = true`"), "{said}");
+    }
+
+    let allowed = "[admin]\nallow_plaintext = true\n";
     let warned = |admin_listen: &str, settings: &str| {
         let said = said_at_start(admin_listen, settings);
-        said.iter()
-            .any(|line| line.contains("whoever reaches the admin listener"))
+        [
+            "other machines may come to the admin listener",
+            "whoever reaches the admin listener",
+        ]
+        .map(|begin| said.iter().any(|line| line.contains(begin)))
     };
-    assert!(warned("0.0.0.0:0", ""));
-    assert!(!warned("0.0.0.0:0", &token));
-    assert!(!warned("127.0.0.1:0", ""));
+    assert_eq!(warned("0.0.0.0:0", allowed), [true, true]);
+    let guarded = format!("{allowed}{token}");
+    assert_eq!(warned("0.0.0.0:0", &guarded), [true, false]);
+    assert_eq!(warned("127.0.0.1:0", allowed), [false, false]);
 }

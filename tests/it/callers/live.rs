@@ -1,6 +1,6 @@
 //! Callers that change while the server runs.
 
-use std::{cell::Cell, fs};
+use std::{cell::Cell, fs, time::Instant};
 
 use postern::rpc::pb::check_stream_request::Question;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio_stream::{StreamExt as _, wrappers::ReceiverStream};
 
 use super::*;
-use crate::running::field;
+use crate::running::{PATIENCE, await_another_save, field};
 
 /// Saves this, and waits until the log says that it is in force.
 pub(super) fn save(running: &Running, text: &str) {
@@ -165,5 +165,44 @@ fn callers_that_come_while_it_runs_close_the_door() {
         // The stream began with a token that is good now.
         questions.send(question(2)).await.unwrap();
         assert_eq!(answers.next().await.unwrap().unwrap().id, 2);
+
+        // No setting names the file; once it was there, it does not open the door by vanishing.
+        fs::remove_file(callers_of(&running)).unwrap();
+        running.logged(|event| field(event, "code").is_some_and(|code| code == "callers-gone"));
+        let closed = client.decisions.check_inbound(plaintext()).await;
+        assert_eq!(refusal(closed).0, Code::Unauthenticated);
+        assert_eq!(
+            answered(check(&mut client, "edge", plaintext()).await),
+            "contoso"
+        );
+        questions.send(question(3)).await.unwrap();
+        assert_eq!(answers.next().await.unwrap().unwrap().id, 3);
+    });
+}
+
+#[test]
+fn callers_are_read_on_sighup() {
+    let (folder, elsewhere) = (folder(None), TempDir::new().unwrap());
+    // What is written through another folder's link tells nobody who watches this one.
+    let unwatched = elsewhere.path().join("callers.toml");
+    fs::write(&unwatched, file(&[caller("edge", &["contoso"], "")])).unwrap();
+    fs::hard_link(&unwatched, folder.path().join("callers.toml")).unwrap();
+    let running = Running::serve_folder(folder, "");
+    let begin = Instant::now();
+    save(&running, &file(&[caller("new", &["contoso"], "")]));
+    await_another_save(&running);
+    fs::write(&unwatched, file(&[caller("newer", &["contoso"], "")])).unwrap();
+    running.signal("HUP");
+    running.logged(|event| {
+        says(event, "callers loaded") && field(event, "added").is_some_and(|it| it == "newer")
+    });
+    // Later it could be the look that is taken every 30 seconds.
+    assert!(begin.elapsed() < PATIENCE, "{:?}", begin.elapsed());
+    block_on(async {
+        let mut client = running.client().await;
+        let after = check(&mut client, "newer", plaintext()).await;
+        assert_eq!(answered(after), "contoso");
+        let gone = check(&mut client, "new", plaintext()).await;
+        assert_eq!(refusal(gone).0, Code::Unauthenticated);
     });
 }

@@ -13,7 +13,10 @@ use tonic_types::StatusExt as _;
 use crate::running::{Running, block_on, plaintext};
 
 mod admin;
+mod attacks;
+mod beyond;
 mod certificates;
+mod choice;
 mod limits;
 mod live;
 mod open;

@@ -14,7 +14,7 @@ async fn channel(running: &Running) -> Channel {
     Endpoint::from_shared(url).unwrap().connect().await.unwrap()
 }
 
-async fn health(channel: Channel, authorization: &[&str]) -> Result<(), Code> {
+pub(super) async fn health(channel: Channel, authorization: &[&str]) -> Result<(), Code> {
     let asked = call(HealthCheckRequest::default(), authorization);
     let mut client = HealthClient::new(channel);
     let checked = client.check(asked).await.map(drop);

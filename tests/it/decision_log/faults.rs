@@ -38,6 +38,38 @@ impl Drop for SmallDisk {
     }
 }
 
+/// Whether this user may mount in a user and mount namespace of its own. Never in such a one: what
+/// could not be mounted there is an error.
+fn may_mount_apart() -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = "mount -t tmpfs -o size=1m postern-test \"$0\"";
+    let tried = Command::new("unshare")
+        .args(["-rm", "sh", "-c", mount])
+        .arg(folder.path())
+        .output();
+    tried.is_ok_and(|output| output.status.success())
+}
+
+/// Runs the test of that name once more, where it may mount.
+fn apart(test: &str) {
+    let (_, module) = module_path!().split_once("::").unwrap();
+    let output = Command::new("unshare")
+        .arg("-rm")
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("{module}::{test}"), "--nocapture"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    let all = said.into_owned() + &String::from_utf8_lossy(&output.stderr);
+    eprintln!("in a namespace of its own: {all}");
+    assert!(output.status.success(), "{all}");
+    // Not of another name, and in no other place.
+    assert!(
+        all.contains("1 passed") && all.contains("is a tmpfs of a MiB"),
+        "{all}"
+    );
+}
+
 fn said(words: &str) -> impl Fn(&Value) -> bool {
     move |event| field(event, "message").and_then(Value::as_str) == Some(words)
 }
@@ -72,7 +104,13 @@ fn a_full_disk_is_survived_and_no_line_is_lost_or_torn() {
     let folder = folder();
     let path = folder.path().join("disk");
     let Some(disk) = SmallDisk::mount(&path) else {
-        eprintln!("no file system can be mounted here: /dev/full stands for a full disk");
+        if may_mount_apart() {
+            return apart("a_full_disk_is_survived_and_no_line_is_lost_or_torn");
+        }
+        eprintln!(
+            "no file system can be mounted here, not even in a namespace of its own: \
+             /dev/full stands for a full disk"
+        );
         return a_device_without_room();
     };
     eprintln!("the full disk is a tmpfs of a MiB");
@@ -252,6 +290,52 @@ fn where_there_is_no_room_accepts_go_first_and_the_log_says_so() {
             .count() as u64
     };
     assert_eq!((of("pass"), of("refused")), (accepts - lost, 5));
+}
+
+#[test]
+fn accepts_that_wait_give_way_to_rejects() {
+    let mut running = stalled();
+    let stdout = running.stdout();
+    let (accepts, rejects) = block_on(async {
+        let mut client = running.client().await;
+        let (mut accepts, mut rejects) = (0, 0);
+        while dropped(&running, "ACCEPT") == 0 {
+            for _ in 0..100 {
+                ask(&mut client, PASSES, "pass").await;
+                accepts += 1;
+            }
+            assert!(accepts < 100_000, "nothing is lost");
+        }
+        let before = dropped(&running, "ACCEPT");
+        while dropped(&running, "REJECT") == 0 {
+            ask(&mut client, REFUSED, "refused").await;
+            rejects += 1;
+            assert!(rejects < 10_000, "nothing is lost");
+        }
+        // Not one accept was asked about meanwhile.
+        let after = dropped(&running, "ACCEPT");
+        assert!(after > before, "{rejects} rejects: {before}, {after}");
+        ask(&mut client, REFUSED, "refused").await;
+        assert_eq!(dropped(&running, "ACCEPT"), after, "one had been left");
+        (accepts, rejects + 1)
+    });
+    let lost = ["ACCEPT", "REJECT"].map(|verdict| dropped(&running, verdict));
+    let reader = std::thread::spawn(move || {
+        let lines = BufReader::new(stdout).lines();
+        lines.map(|text| line(&text.unwrap())).collect::<Vec<_>>()
+    });
+    running.logged(|event| field(event, "accepts") == Some(&json!(lost[0])));
+    stop(&mut running);
+    let lines = reader.join().unwrap();
+    let of = |id: &str| {
+        let of = |line: &&Value| line["correlation_id"] == id;
+        lines.iter().filter(of).count() as u64
+    };
+    let told = lines.iter().find(|line| line.get("dropped").is_some());
+    let wanted = json!({"accepts": lost[0], "rejects": lost[1]});
+    assert_eq!(told.unwrap()["dropped"], wanted);
+    assert_eq!(of("pass"), accepts - lost[0]);
+    assert_eq!(of("refused"), rejects - lost[1]);
 }
 
 #[test]

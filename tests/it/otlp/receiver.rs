@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     net::{SocketAddr, TcpListener},
     sync::{Arc, Condvar},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use opentelemetry_proto::tonic::{
@@ -62,6 +62,15 @@ impl Receiver {
 
     /// One at `address`, which speaks TLS where it has an identity.
     pub(crate) fn on(address: SocketAddr, identity: Option<Identity>) -> Self {
+        Self::start(address, identity, Duration::ZERO)
+    }
+
+    /// One that answers each export only after `delay`.
+    pub(crate) fn slow(delay: Duration) -> Self {
+        Self::start("127.0.0.1:0".parse().unwrap(), None, delay)
+    }
+
+    fn start(address: SocketAddr, identity: Option<Identity>, delay: Duration) -> Self {
         let kept = Kept::default();
         let runtime = Runtime::new().unwrap();
         let listener = TcpListener::bind(address).unwrap();
@@ -75,8 +84,8 @@ impl Receiver {
             server = server.tls_config(tls).unwrap();
         }
         let serving = server
-            .add_service(TraceServiceServer::new(Service(Arc::clone(&kept))))
-            .add_service(MetricsServiceServer::new(Service(Arc::clone(&kept))))
+            .add_service(TraceServiceServer::new(Service(Arc::clone(&kept), delay)))
+            .add_service(MetricsServiceServer::new(Service(Arc::clone(&kept), delay)))
             .serve_with_incoming(TcpListenerStream::new(listener));
         #[expect(clippy::disallowed_methods, reason = "a server of the test")]
         drop(tokio::spawn(serving));
@@ -127,7 +136,7 @@ impl Drop for Receiver {
     }
 }
 
-struct Service(Kept);
+struct Service(Kept, Duration);
 
 impl Service {
     fn keep(&self, octets: Vec<u8>, headers: MetadataMap, add: impl FnOnce(&mut Received)) {
@@ -154,6 +163,7 @@ impl TraceService for Service {
                 received.spans.extend(scopes.flat_map(|scope| scope.spans));
             }
         });
+        tokio::time::sleep(self.1).await;
         Ok(Response::new(ExportTraceServiceResponse::default()))
     }
 }
@@ -175,6 +185,7 @@ impl MetricsService for Service {
                     .extend(scopes.flat_map(|scope| scope.metrics));
             }
         });
+        tokio::time::sleep(self.1).await;
         Ok(Response::new(ExportMetricsServiceResponse::default()))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use rcgen::date_time_ymd;
+
 use super::{Authority, TLS, folder};
 use crate::running::{Running, field, postern};
 
@@ -54,6 +56,13 @@ fn without_a_good_pair_it_does_not_start() {
     fs::write(path.join("tls.key"), &pair.key).unwrap();
     fs::write(path.join("tls.crt"), &pair.der).unwrap();
     begin("is in DER, not in PEM: write it as PEM: `openssl x509 -inform der");
+    let old = Authority::new("Servers").issue(&["postern.test"], |params| {
+        params.not_before = date_time_ymd(2001, 1, 1);
+        params.not_after = date_time_ymd(2002, 1, 1);
+    });
+    old.write(path, "tls");
+    let told = "has a certificate that expired at 2002-01-01T00:00:00Z: renew it";
+    begin(&format!("{} {told}", shown("tls.crt")));
 }
 
 #[test]

@@ -7,7 +7,7 @@
 pub mod answer;
 mod desk;
 pub mod facts;
-mod milter;
+pub mod milter;
 pub mod policy;
 pub mod service;
 mod socketmap;

@@ -3,8 +3,10 @@
 pub(crate) mod pki;
 pub(crate) mod place;
 pub(crate) mod postfix;
+pub(crate) mod sendmail;
 pub(crate) mod sink;
 pub(crate) mod smtp;
 
 mod harness;
 mod lines;
+mod milter;

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod milter;
+#[cfg(test)]
 mod policy;
 
 use std::{

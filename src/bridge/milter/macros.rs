@@ -108,7 +108,7 @@ mod tests {
         macros.begin(b'H');
         assert_eq!(macros.get("tls_version"), Some("TLSv1.2"));
         assert_eq!(macros.get("cipher"), None);
-        macros.take(b"M{tls_version}\0TLSv1.3\0i\04cF\0");
+        macros.take(b"M{tls_version}\0TLSv1.3\0i\x004cF\0");
         macros.begin(b'M');
         assert_eq!(macros.get("tls_version"), Some("TLSv1.3"));
         macros.end_message();

@@ -1,14 +1,7 @@
 //! Postfix and Sendmail ask by milter: what they tell of a session, and what they say to the
 //! sending server, word for word.
 
-use std::{
-    fmt::Write as _,
-    net::{Ipv4Addr, SocketAddr, TcpStream},
-    process::{Child, Stdio},
-    time::{Duration, Instant},
-};
-
-use tempfile::TempDir;
+use std::{fmt::Write as _, net::SocketAddr};
 
 use super::{
     pki::{Pki, Shown, sha256},
@@ -17,16 +10,13 @@ use super::{
     sendmail::Sendmail,
     smtp::Smtp,
 };
-use crate::{
-    running::{PATIENCE, Running, postern},
-    transport::authority::Pair,
-};
+use crate::{running::Running, transport::authority::Pair};
 
 #[test]
 fn sendmail_tells_what_it_sees() {
     let (partners, service) = served();
-    let bridge = Bridge::start(&service);
-    let sendmail = Sendmail::start(&partners.pki, bridge.milter);
+    let bridge = bridge(&service);
+    let sendmail = Sendmail::start(&partners.pki, bridge.listen);
     insta::assert_snapshot!("milter_of_sendmail", told(&partners, sendmail.at()));
     let mut near = Smtp::connect(sendmail.at_ipv6());
     assert_eq!(
@@ -44,7 +34,7 @@ fn sendmail_tells_what_it_sees() {
 #[test]
 fn postfix_tells_what_it_sees() {
     let (partners, service) = served();
-    let bridge = Bridge::start(&service);
+    let bridge = bridge(&service);
     let (postfix, plain, proxied) = postfix(&partners.pki, &bridge);
     insta::assert_snapshot!("milter_of_postfix", told(&partners, Postfix::at(&plain)));
     for client in ["203.0.113.7", "2001:db8::7"] {
@@ -67,8 +57,8 @@ fn postfix_tells_what_it_sees() {
 #[test]
 fn sendmail_shows_connectors_and_no_forged_ones() {
     let (partners, service) = served();
-    let bridge = Bridge::start(&service);
-    let sendmail = Sendmail::start(&partners.pki, bridge.milter);
+    let bridge = bridge(&service);
+    let sendmail = Sendmail::start(&partners.pki, bridge.listen);
     let mut smtp = Smtp::connect(sendmail.at()).starttls(None);
     let first = sendmail.headers(&sent(&mut smtp, "ann@scope.test", &[BOB, SECRET]));
     let second = sendmail.headers(&sent(&mut smtp, "ann@nobody.test", &[BOB]));
@@ -79,7 +69,7 @@ fn sendmail_shows_connectors_and_no_forged_ones() {
 #[test]
 fn postfix_shows_connectors_and_no_forged_ones() {
     let (partners, service) = served();
-    let bridge = Bridge::start(&service);
+    let bridge = bridge(&service);
     let (postfix, plain, _) = postfix(&partners.pki, &bridge);
     let mut smtp = Smtp::connect(Postfix::at(&plain)).starttls(None);
     let mut headers = |sender: &str, recipients: &[&str]| {
@@ -100,8 +90,8 @@ fn postfix_shows_connectors_and_no_forged_ones() {
 #[test]
 fn mail_waits_while_nobody_decides() {
     let (partners, mut service) = served();
-    let mut bridge = Bridge::start(&service);
-    let sendmail = Sendmail::start(&partners.pki, bridge.milter);
+    let mut bridge = bridge(&service);
+    let sendmail = Sendmail::start(&partners.pki, bridge.listen);
     let (_postfix, plain, _) = postfix(&partners.pki, &bridge);
     let asks = |at| Smtp::connect(at).asks("ann@nobody.test", BOB);
     let (at_sendmail, at_postfix) = (sendmail.at(), Postfix::at(&plain));
@@ -115,7 +105,8 @@ fn mail_waits_while_nobody_decides() {
     let unavailable = "connector policy unavailable, try later";
     assert_eq!(asks(at_sendmail), format!("451 4.7.1 {unavailable}"));
     assert_eq!(asks(at_postfix), format!("451 4.7.1 {unavailable}"));
-    bridge.kill();
+    bridge.signal("KILL");
+    bridge.end();
     assert_eq!(asks(at_sendmail), "451 4.3.2 Please try again later");
     assert_eq!(
         asks(at_postfix),
@@ -227,11 +218,11 @@ impl Partners {
     }
 }
 
-fn postfix(pki: &Pki, bridge: &Bridge) -> (Postfix, Service, Service) {
+fn postfix(pki: &Pki, bridge: &Running) -> (Postfix, Service, Service) {
     let asks = format!(
         "smtpd_milters = {{ inet:{}, connect_timeout=5s, command_timeout=10s, \
          content_timeout=20s, default_action=tempfail }}",
-        bridge.milter
+        bridge.listen
     );
     let main = "relay_domains = gateway.test, filter.test, range.test\n\
                 relay_transport = relay:\ndefer_transports = relay\n\
@@ -334,57 +325,11 @@ fn set(accepted: &str, connectors: &[(&str, &str, &str)]) -> String {
     text + "[end]\n"
 }
 
-/// A bridge with a milter; it is ended with the test.
-struct Bridge {
-    child: Child,
-    milter: SocketAddr,
-    _folder: TempDir,
-}
-
-impl Bridge {
-    fn start(service: &Running) -> Self {
-        let folder = TempDir::new().unwrap();
-        let milter = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
-        let file = folder.path().join("bridge.toml");
-        let text = format!(
-            "version = 1\n[service]\nendpoints = [\"{}\"]\n[admin]\nlisten = \"127.0.0.1:0\"\n\
-             [[milter]]\nlisten = \"{milter}\"\nheader = \"X-Connector\"\n",
-            service.listen
-        );
-        std::fs::write(&file, text).unwrap();
-        let mut command = postern();
-        command.arg("bridge").arg("--config").arg(&file);
-        let child = command
-            .stdin(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut bridge = Self {
-            child,
-            milter,
-            _folder: folder,
-        };
-        let begin = Instant::now();
-        while TcpStream::connect(milter).is_err() {
-            assert!(
-                bridge.child.try_wait().unwrap().is_none(),
-                "the bridge ended"
-            );
-            assert!(begin.elapsed() < PATIENCE, "the bridge does not start");
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        bridge
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Bridge {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A bridge with a milter.
+fn bridge(service: &Running) -> Running {
+    Running::bridge(&format!(
+        "[service]\nendpoints = [\"{}\"]\n\
+         [[milter]]\nlisten = \"127.0.0.1:0\"\nheader = \"X-Connector\"\n",
+        service.listen
+    ))
 }

@@ -77,7 +77,7 @@ fn each_recipient_is_asked_about() {
     silent(
         &mut session,
         b'D',
-        b"Mi\04AbC\0{tls_version}\0TLSv1.2\0{verify}\0NO\0",
+        b"Mi\x004AbC\0{tls_version}\0TLSv1.2\0{verify}\0NO\0",
     );
     silent(&mut session, b'M', b"<Ann@Partner.test>\0SIZE=10\0");
     assert!(session.is_in_message());

@@ -4,6 +4,7 @@ mod report;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +18,10 @@ use super::{
     sets::Reading,
     settings::{Flags, SettingsError},
 };
-use crate::{config::settings::bounds::Bounds, source::check_callers};
+use crate::{
+    config::{callers, settings::callers::CallerSettings},
+    source::check_callers,
+};
 
 /// What `postern check` is called with.
 #[derive(Args, Debug)]
@@ -96,13 +100,20 @@ fn check_bridge(context: &Context<'_>, path: &Path, report: &mut Report) -> Resu
 /// Directories, each for itself, and files with what is beside them.
 fn check_paths(context: &Context<'_>, paths: &[PathBuf], report: &mut Report) -> Result<(), Stop> {
     // Why default: files can be checked where there are no settings, or bad ones.
-    let resolved = context.resolve(Flags::default());
-    let bounds = resolved.map_or_else(|_| Bounds::default(), |it| it.settings.bounds);
+    let settings = context.resolve(Flags::default()).map(|it| it.settings);
+    let settings = settings.unwrap_or_default();
+    let bounds = &settings.bounds;
     let mut directories = BTreeSet::new();
     let mut files: BTreeMap<&Path, BTreeSet<String>> = BTreeMap::new();
     for path in paths {
         if path.is_dir() {
             directories.insert(path);
+            continue;
+        }
+        if let Some(callers) = callers_at(path, &settings.connectors) {
+            if let Some(checked) = check_callers(&callers) {
+                report.add_file(checked.name, checked.text, checked.findings);
+            }
             continue;
         }
         let name = path
@@ -126,26 +137,43 @@ fn check_paths(context: &Context<'_>, paths: &[PathBuf], report: &mut Report) ->
     let progress = Progress::begin();
     let told = |done: usize, total: usize| progress.show(done, total);
     for directory in &directories {
-        report.add(Reading::directory(directory, None, &bounds, &told));
+        report.add(Reading::directory(directory, None, bounds, &told));
     }
     for (directory, names) in files {
         if !directories.iter().any(|known| **known == *directory) {
             report
-                .add(Reading::files(directory, &names, true, &bounds, &told).map_err(Stop::usage)?);
+                .add(Reading::files(directory, &names, true, bounds, &told).map_err(Stop::usage)?);
         }
     }
     Ok(())
 }
 
+/// What to read at `path`, where a file of callers is. Among the `connectors` it would be read as a
+/// set, and so it is here.
+fn callers_at(path: &Path, connectors: &Path) -> Option<CallerSettings> {
+    let file = path.canonicalize().ok()?;
+    let connectors = connectors.canonicalize().ok();
+    if connectors.is_some_and(|connectors| file.parent() == Some(&connectors)) {
+        return None;
+    }
+    let text = path.is_file().then(|| fs::read(path).ok())??;
+    callers::is_meant(&String::from_utf8_lossy(&text)).then(|| CallerSettings {
+        file: path.to_owned(),
+        required: true,
+        ..CallerSettings::default()
+    })
+}
+
 const EXAMPLES: &str = "\
 It reads exactly as `postern serve` does: what passes here is taken up there. A set that is checked
 alone is compared with those beside it, which must not accept the same domains. A file that is named
-`bridge.toml` has the settings of a bridge, and is no set.
+`bridge.toml` has the settings of a bridge, and is no set; one with `[[callers]]` has callers.
 
 Examples:
   postern check
   postern check connectors/contoso.toml
   postern check /etc/postern/bridge.toml
+  postern check callers.toml
   postern check --deny-warnings /etc/postern/connectors
   postern check --format json | jq '.findings[] | select(.severity == \"error\")'
 

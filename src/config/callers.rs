@@ -57,6 +57,16 @@ pub fn load_str(text: &str) -> Outcome {
     }
 }
 
+/// Whether `text` is meant for a file of callers: it begins a caller, well or badly.
+pub fn is_meant(text: &str) -> bool {
+    let begins = |line: &str| {
+        let header = line.strip_prefix("[[")?;
+        let (name, _) = header.split_once("]]")?;
+        (name.trim() == "callers").then_some(())
+    };
+    text.lines().any(|line| begins(line.trim_start()).is_some())
+}
+
 /// The hash of a token that is written, or a finding that says what to write.
 pub(super) fn token_hash(entry: &At<String>, findings: &mut Findings) -> Option<TokenHash> {
     let hash = TokenHash::parse(&entry.value);

@@ -124,6 +124,40 @@ fn the_shipped_example_has_no_findings() {
 }
 
 #[test]
+fn check_reads_a_file_of_callers_by_its_path() {
+    let hash = "0".repeat(64);
+    let good = format!(
+        "version = 1\n[[callers]]\nname = \"edge\"\ntoken_sha256 = [\"{hash}\"]\n\
+         sets = [\"contoso\"]\n[end]\n"
+    );
+    let bad = good.replace("sets = ", "set = ");
+    let folder = Folder::with(&[
+        ("callers.toml", &good),
+        ("new.callers", &bad),
+        ("c/contoso.toml", &demands_tls("good")),
+    ]);
+    let said = folder.run(&["check", "callers.toml", "c/contoso.toml"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.contains("1 set, 1 connector: "), "{}", said.out);
+    // Among the connectors a service reads it as a set.
+    fs::copy(
+        folder.0.path().join("callers.toml"),
+        folder.0.path().join("c/callers.toml"),
+    )
+    .unwrap();
+    let said = folder.run(&["check", "--connectors", "c", "c/callers.toml"]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    let said = folder.run(&["check", "new.callers", "--format", "json"]);
+    assert_eq!(said.code, 1, "{}", said.out);
+    let findings = said.json()["findings"].to_string();
+    assert!(
+        findings.contains("sets-missing") || findings.contains("key-unknown"),
+        "{findings}"
+    );
+    assert!(findings.contains("new.callers"), "{findings}");
+}
+
+#[test]
 fn check_shows_all_findings_and_counts_them() {
     let folder = Folder::with(&[
         ("c/contoso.toml", BROKEN),

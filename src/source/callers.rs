@@ -63,6 +63,13 @@ impl CallerFile {
             .into_iter()
             .collect();
         state.tell(&loaded);
+        if state.standing.callers.is_some() && !settings.required {
+            warn!(
+                file = state.name,
+                "without this file the next start lets everybody ask, since the settings do not name \
+                 it: write `file` in `[callers]`"
+            );
+        }
         let access = Arc::new(Access::new(state.standing.clone()));
         Ok((Self { files, state }, access))
     }

@@ -243,6 +243,20 @@ fn who_asks_is_named_in_log_and_metrics() {
         let denied = check(&mut client, "edge", inbound("fabrikam", "")).await;
         assert_eq!(refusal(denied).0, Code::PermissionDenied);
     });
+    // Nothing says that the file must be there.
+    let unnamed = "without this file the next start lets everybody ask";
+    let warns = |running: &Running| {
+        let events = running.events();
+        events
+            .iter()
+            .any(|event| event.to_string().contains(unnamed))
+    };
+    assert!(warns(&running));
+    let named = serve_with(
+        Some(&file(&[caller("edge", &["contoso"], "")])),
+        "[callers]\nfile = \"callers.toml\"\n",
+    );
+    assert!(!warns(&named));
     let event = running.logged(|event| crate::running::field(event, "verdict").is_some());
     assert_eq!(crate::running::field(&event, "caller").unwrap(), "edge");
     let (_, metrics) = running.page("/metrics");

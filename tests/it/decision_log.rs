@@ -362,7 +362,17 @@ fn standard_output_has_nothing_but_decisions() {
 
 #[test]
 fn metrics_and_status_tell_of_it() {
-    let mut running = serve("");
+    metrics_and_status_tell("decisions.jsonl");
+}
+
+#[test]
+fn certificates_are_measured_where_no_line_is_kept() {
+    metrics_and_status_tell("/dev/null");
+}
+
+fn metrics_and_status_tell(file: &str) {
+    let settings = format!("{QUICK}[decision_log]\nfile = \"{file}\"\n");
+    let mut running = Running::serve_folder(folder(), &settings);
     let expiring = pb::CheckInboundRequest {
         tls: Some(pb::TlsSession {
             version: "TLSv1.3".into(),

@@ -3,6 +3,7 @@
 mod fixture;
 mod follow;
 mod packed;
+mod progress;
 mod show;
 mod summary;
 mod written;

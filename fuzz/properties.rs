@@ -12,6 +12,10 @@ use std::{
 };
 
 use postern::{
+    bridge::{
+        answer::Outcome,
+        milter::{Frame, Session, Step},
+    },
     config::{self, finding::Finding, render, settings::Settings},
     live::Snapshot,
     mail::{
@@ -60,6 +64,38 @@ pub fn callers(text: &str) {
     can_be_shown(text, &outcome.findings);
     if let Some(callers) = outcome.callers {
         assert!(!callers.list().is_empty());
+    }
+}
+
+/// Whatever an MTA says by milter, it is told whole frames, and nothing that ends a line.
+pub fn milter(bytes: &[u8]) {
+    let mut session = Session::new(None, Some("X-Connector"));
+    let mut rest = bytes;
+    while let Some((length, tail)) = rest.split_first_chunk() {
+        let length = u32::from_be_bytes(*length) as usize;
+        let Some((frame, tail)) = tail.split_at_checked(length) else {
+            break;
+        };
+        let Some((&letter, data)) = frame.split_first() else {
+            break;
+        };
+        rest = tail;
+        let told = match session.hear(Frame { letter, data }) {
+            Step::Ask(_) => session.decided(Outcome::Pass {
+                connector: Some("Contoso\r\nBcc: 100%".to_owned()),
+            }),
+            Step::End(_) => break,
+            Step::Say(told) => told,
+            Step::Silent => continue,
+        };
+        let mut told = &*told;
+        while let Some((length, tail)) = told.split_first_chunk() {
+            let (frame, tail) = tail.split_at(u32::from_be_bytes(*length) as usize);
+            let line_ends = |octet: &u8| *octet == b'\r' || *octet == b'\n';
+            assert!(frame.first() != Some(&b'i') || !frame.iter().any(line_ends));
+            told = tail;
+        }
+        assert!(told.is_empty());
     }
 }
 

@@ -36,6 +36,11 @@ fn domains() {
 }
 
 #[test]
+fn what_mtas_say_by_milter() {
+    try_bytes("milter", held::milter);
+}
+
+#[test]
 fn networks() {
     try_text("network", held::network);
 }

@@ -7,6 +7,7 @@ pub(crate) mod sendmail;
 pub(crate) mod sink;
 pub(crate) mod smtp;
 
+mod exim;
 mod haraka;
 mod harness;
 mod lines;

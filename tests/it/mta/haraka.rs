@@ -86,6 +86,11 @@ impl Haraka {
             ("outbound.ini", OUTBOUND.to_owned()),
             ("connection.ini", proxied),
             ("postern.ini", setup.settings.clone()),
+            // Why: else it has openssl look for a group of its own, for minutes, also when it has ended.
+            (
+                "dhparams.pem",
+                include_str!("haraka/dhparams.pem").to_owned(),
+            ),
         ] {
             fs::write(config.join(name), text).unwrap();
         }

@@ -15,31 +15,32 @@ mod socketmap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-pub use self::desk::Desk;
+pub use self::{desk::Desk, socketmap::Maps};
 use crate::{
     config::{
         listen::Endpoint,
-        settings::bridge::{BridgeSettings, Milter, Policy, Socketmap},
+        settings::bridge::{BridgeSettings, Milter, Policy},
     },
     telemetry::bridge::{Closed, Protocol},
 };
 
 /// Where MTAs come to, and what is spoken there.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum Door {
     /// Milter: Sendmail, Postfix.
     Milter(Milter),
     /// Policy delegation: Postfix, and Exim by readsocket.
     Policy(Policy),
     /// Socketmap: Postfix.
-    Socketmap(Socketmap),
+    Socketmap(Maps),
 }
 
 impl Door {
     /// All that `settings` open.
     pub fn all(settings: &BridgeSettings) -> Vec<Self> {
         let policy = settings.policy.iter().cloned().map(Self::Policy);
-        let socketmap = settings.socketmap.iter().cloned().map(Self::Socketmap);
+        let socketmap = settings.socketmap.iter().cloned();
+        let socketmap = socketmap.map(|settings| Self::Socketmap(Maps::new(settings)));
         let milter = settings.milter.iter().cloned().map(Self::Milter);
         policy.chain(socketmap).chain(milter).collect()
     }
@@ -49,7 +50,7 @@ impl Door {
         match self {
             Self::Milter(milter) => &milter.listen,
             Self::Policy(policy) => &policy.listen,
-            Self::Socketmap(socketmap) => &socketmap.listen,
+            Self::Socketmap(maps) => maps.listen(),
         }
     }
 
@@ -71,7 +72,7 @@ impl Door {
         match self {
             Self::Milter(settings) => milter::converse(stream, desk, settings, drain).await,
             Self::Policy(settings) => policy::converse(stream, desk, settings, drain).await,
-            Self::Socketmap(settings) => socketmap::converse(stream, desk, settings, drain).await,
+            Self::Socketmap(maps) => socketmap::converse(stream, desk, maps, drain).await,
         }
     }
 }

@@ -7,8 +7,12 @@ pub(crate) mod sendmail;
 pub(crate) mod sink;
 pub(crate) mod smtp;
 
+mod dns;
 mod exim;
 mod haraka;
 mod harness;
+mod inbound;
 mod lines;
 mod milter;
+mod outbound;
+mod socketmap;

@@ -70,7 +70,8 @@ impl Pki {
         })
     }
 
-    fn of(&self, name: &str, shown: Shown) -> Pair {
+    /// That of `name`.
+    pub(crate) fn of(&self, name: &str, shown: Shown) -> Pair {
         let name = match shown {
             Shown::WrongName => "elsewhere.test",
             _ => name,

@@ -9,6 +9,7 @@ mod limits;
 pub mod listener;
 mod otlp;
 mod parts;
+mod probe;
 mod signals;
 
 use std::{
@@ -25,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     certificates::Certificates,
-    cores::Cores,
+    cores::{Cores, Ended},
     decision_log::DecisionLog,
     limits::open_enough,
     listener::Listener,
@@ -46,7 +47,8 @@ use crate::{
         gate::Admission,
         limits::Bounds,
         server::{self, ServicesError},
-        tls::material::Unusable,
+        services::Services,
+        tls::{Tls, material::Unusable},
         transport::{self, Stages},
     },
     source::{CallerFile, Reload, StartError},
@@ -274,17 +276,7 @@ impl App<'_> {
             &stages,
         )
         .await?;
-        let serve = move |connection, drain| {
-            let (services, tls, bounds) = (services.clone(), tls.clone(), bounds.clone());
-            transport::serve(
-                connection,
-                tls,
-                move |peer, line| services.to(peer, line),
-                bounds,
-                drain,
-            )
-        };
-        let (cores, ends) = Cores::start(&serve, &stages).map_err(AppError::Threads)?;
+        let (cores, ends) = self.cores(services, tls, bounds, &stages)?;
         for ended in ends {
             parts.spawn(Part::Server, &stages.drain, ended.wait());
         }
@@ -323,6 +315,33 @@ impl App<'_> {
         parts
             .into_fault()
             .map_or(Ok(()), |fault| Err(AppError::Part(fault)))
+    }
+
+    /// Starts the cores, and shows how late each is.
+    fn cores(
+        &self,
+        services: Services,
+        tls: Option<Tls>,
+        bounds: Bounds,
+        stages: &Stages,
+    ) -> Result<(Cores, Vec<Ended>), AppError> {
+        let serve = move |connection, lag, drain| {
+            let (services, tls, bounds) = (services.clone(), tls.clone(), bounds.clone());
+            transport::serve(
+                connection,
+                tls,
+                move |peer, line| services.to(peer, line),
+                bounds,
+                lag,
+                drain,
+            )
+        };
+        let lag = self.settings.limits.lag;
+        let (cores, ends) = Cores::start(&serve, lag, stages).map_err(AppError::Threads)?;
+        if lag.is_some() {
+            self.metrics.load().measured_by(cores.lags());
+        }
+        Ok((cores, ends))
     }
 
     fn admission(&self) -> Admission {

@@ -22,8 +22,14 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::listener::{Accepted, Listener};
-use crate::rpc::{connection::Connection, transport::Stages};
+use super::{
+    listener::{Accepted, Listener},
+    probe,
+};
+use crate::{
+    rpc::{connection::Connection, transport::Stages},
+    telemetry::Lag,
+};
 
 /// The serving threads of a process.
 #[derive(Debug)]
@@ -38,6 +44,7 @@ struct Core {
     connections: mpsc::Sender<Given>,
     /// Held by each of its connections.
     open: Arc<()>,
+    lag: Arc<Lag>,
 }
 
 /// A connection, and what its core is told by that it is open.
@@ -45,10 +52,15 @@ type Given = (Accepted, Arc<()>);
 
 impl Cores {
     /// Starts a thread for each core that the process may use, where `serve` serves one connection
-    /// until it ends, or has drained once its token is cancelled. Also gives the end of each.
-    pub fn start<F, T>(serve: &F, stages: &Stages) -> io::Result<(Self, Vec<Ended>)>
+    /// until it ends, or has drained once its token is cancelled; it is told how late its core is,
+    /// which is measured where there is a limit `lag`. Also gives the end of each thread.
+    pub fn start<F, T>(
+        serve: &F,
+        lag: Option<Duration>,
+        stages: &Stages,
+    ) -> io::Result<(Self, Vec<Ended>)>
     where
-        F: Fn(Connection, CancellationToken) -> T + Clone + Send + 'static,
+        F: Fn(Connection, Arc<Lag>, CancellationToken) -> T + Clone + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
         let count = available_parallelism().map_or(1, NonZero::get);
@@ -60,19 +72,33 @@ impl Cores {
             let (connections, accepted) = mpsc::channel(WAITING);
             let (end, ended) = oneshot::channel();
             let (serve, stages) = (serve.clone(), stages.clone());
+            let lag = Arc::new(Lag::new(lag));
+            let measured = Arc::clone(&lag);
             thread::Builder::new()
                 .name(format!("core-{at}"))
                 .spawn(move || {
-                    runtime.block_on(run(accepted, serve, stages));
+                    runtime.block_on(run(accepted, serve, measured, stages));
                     // Nobody waits any more where the process is at its end.
                     end.send(()).unwrap_or_default();
                 })?;
             let open = Arc::default();
-            cores.push(Core { connections, open });
+            cores.push(Core {
+                connections,
+                open,
+                lag,
+            });
             ends.push(Ended(ended));
         }
         let drain = stages.drain.clone();
         Ok((Self { cores, drain }, ends))
+    }
+
+    /// How late each of them is.
+    pub fn lags(&self) -> Vec<Arc<Lag>> {
+        self.cores
+            .iter()
+            .map(|core| Arc::clone(&core.lag))
+            .collect()
     }
 
     /// Gives each connection that `listener` accepts to the core that has the fewest, until the
@@ -109,9 +135,9 @@ impl Cores {
 }
 
 /// Serves the connections that one core gets, until they have drained or are cut.
-async fn run<F, T>(mut accepted: mpsc::Receiver<Given>, serve: F, stages: Stages)
+async fn run<F, T>(mut accepted: mpsc::Receiver<Given>, serve: F, lag: Arc<Lag>, stages: Stages)
 where
-    F: Fn(Connection, CancellationToken) -> T,
+    F: Fn(Connection, Arc<Lag>, CancellationToken) -> T,
     T: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
@@ -122,7 +148,7 @@ where
                     let Some((accepted, open)) = next else { break };
                     match accepted.arrive() {
                         Ok(connection) => {
-                            let serving = serve(connection, stages.drain.clone());
+                            let serving = serve(connection, Arc::clone(&lag), stages.drain.clone());
                             connections.spawn(async move {
                                 serving.await;
                                 drop(open);
@@ -140,6 +166,7 @@ where
     };
     tokio::select! {
         () = serving => {}
+        () = probe::measure(&lag) => {}
         () = stages.cut.cancelled() => {}
     }
 }
@@ -179,7 +206,11 @@ mod tests {
         for _ in 0..3 {
             let (connections, inbox) = mpsc::channel(WAITING);
             let open = Arc::default();
-            cores.push(Core { connections, open });
+            cores.push(Core {
+                connections,
+                open,
+                lag: Arc::new(Lag::new(None)),
+            });
             inboxes.push(inbox);
         }
         let drain = CancellationToken::new();

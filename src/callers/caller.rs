@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{allowance::Allowance, token::TokenHash};
+use super::{
+    allowance::Allowance,
+    places::{Place, Places},
+    token::TokenHash,
+};
 use crate::policy::Scope;
 
 /// A gateway, or a fleet of them, that may ask.
@@ -12,6 +16,9 @@ pub struct Caller {
     scope: Scope,
     may: Rights,
     allowance: Option<Arc<Allowance>>,
+    /// How many calls it may have in flight; none: its share.
+    calls: Option<usize>,
+    places: Arc<Places>,
 }
 
 /// What a caller may ask for.
@@ -43,7 +50,15 @@ impl Caller {
             scope,
             may,
             allowance: calls_per_second.map(|rate| Arc::new(Allowance::per_second(rate))),
+            calls: None,
+            places: Arc::default(),
         }
+    }
+
+    /// The same, which may have so many calls in flight where that is said.
+    #[must_use]
+    pub fn with_calls(self, calls: Option<usize>) -> Self {
+        Self { calls, ..self }
     }
 
     /// Its name in metrics, logs and traces.
@@ -71,8 +86,21 @@ impl Caller {
         self.allowance.as_deref()
     }
 
-    /// Goes on with the allowance of `before`, where that is of the same rate.
-    pub(super) fn keep_allowance_of(&mut self, before: &Self) {
+    /// How many calls it may have in flight; none where that is not said.
+    pub fn calls(&self) -> Option<usize> {
+        self.calls
+    }
+
+    /// A place for one more call in flight, of as many as it may have, or of its `share`; none where
+    /// all are taken.
+    pub fn place(&self, share: usize) -> Option<Place> {
+        self.places.take(self.calls.unwrap_or(share))
+    }
+
+    /// Goes on with the calls in flight of `before`, and with its allowance where that is of the
+    /// same rate.
+    pub(super) fn go_on_from(&mut self, before: &Self) {
+        self.places = Arc::clone(&before.places);
         if let (Some(own), Some(old)) = (&mut self.allowance, &before.allowance)
             && own.calls_per_second() == old.calls_per_second()
         {

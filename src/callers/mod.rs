@@ -2,6 +2,7 @@
 
 mod allowance;
 mod caller;
+mod places;
 mod token;
 
 use std::{collections::HashMap, sync::Arc};
@@ -12,6 +13,7 @@ use subtle::{ConditionallySelectable as _, ConstantTimeEq as _};
 pub use self::{
     allowance::{Allowance, Spent},
     caller::{Caller, Rights, Ways},
+    places::Place,
     token::{SHORTEST_TOKEN, TokenHash, bearer},
 };
 
@@ -55,8 +57,8 @@ impl Callers {
         all
     }
 
-    /// Lets each go on with the allowance that it had among those `before`, where that is of the
-    /// same rate: a save gives nobody a second one.
+    /// Lets each go on with the calls in flight and the allowance that it had among those `before`,
+    /// the latter where it is of the same rate: a save gives nobody more.
     #[must_use]
     pub fn keeping(mut self, before: &Self) -> Self {
         let before: HashMap<&str, &Arc<Caller>, RandomState> = before
@@ -66,7 +68,7 @@ impl Callers {
             .collect();
         for caller in &mut self.list {
             if let (Some(old), Some(new)) = (before.get(caller.name()), Arc::get_mut(caller)) {
-                new.keep_allowance_of(old);
+                new.go_on_from(old);
             }
         }
         self

@@ -93,3 +93,24 @@ fn a_save_gives_nobody_a_second_allowance() {
     assert!(!left(&same));
     assert!(left(&with(2).keeping(&same)));
 }
+
+#[test]
+fn a_save_gives_nobody_more_calls_in_flight() {
+    let with = |calls| {
+        let caller = caller("a", None).with_calls(calls);
+        Callers::new([(caller, Ways::default())])
+    };
+    let place = |callers: &Callers| callers.list()[0].place(3);
+    let first = with(Some(1));
+    let held = place(&first).unwrap();
+    assert!(place(&first).is_none());
+    let second = with(Some(2)).keeping(&first);
+    let more = place(&second).unwrap();
+    assert!(place(&second).is_none());
+    // Without a number it is the share.
+    let third = with(None).keeping(&second);
+    let last = place(&third).unwrap();
+    assert!(place(&third).is_none());
+    drop((held, more, last));
+    assert!(place(&first).is_some());
+}

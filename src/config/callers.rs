@@ -100,7 +100,9 @@ impl<'a> Check<'a> {
             .calls_per_second
             .as_ref()
             .and_then(|rate| self.rate(rate));
-        (Caller::new(name, scope, may, rate), ways)
+        let calls = value.calls.as_ref().and_then(|calls| self.calls(calls));
+        let caller = Caller::new(name, scope, may, rate).with_calls(calls);
+        (caller, ways)
     }
 
     fn name(&mut self, raw: &'a RawCaller, header: &Range<usize>) -> &'a str {
@@ -265,6 +267,20 @@ impl<'a> Check<'a> {
         calls
     }
 
+    fn calls(&mut self, calls: &At<i64>) -> Option<usize> {
+        let most = usize::try_from(calls.value)
+            .ok()
+            .filter(|calls| (1..=MOST_IN_FLIGHT).contains(calls));
+        if most.is_none() {
+            let message = format!("`calls` must be from 1 to {MOST_IN_FLIGHT}");
+            let help = "write how many calls it may have in flight, as in `calls = 500`, or remove \
+                        the line";
+            self.findings
+                .push(Finding::error("calls-bad", calls.span.clone(), message).help(help));
+        }
+        most
+    }
+
     fn not_empty<T>(&mut self, list: &At<Vec<T>>) {
         if list.value.is_empty() {
             let finding = Finding::error("list-empty", list.span.clone(), "the list is empty");
@@ -319,6 +335,9 @@ fn certificate_uri(entry: &At<String>, findings: &mut Findings) -> Option<String
 
 /// As many as can be told apart by the nanosecond well enough.
 const MOST_CALLS: u32 = 1_000_000;
+
+/// As many as `calls` in `[server.limits]` can be.
+const MOST_IN_FLIGHT: usize = 10_000_000;
 
 #[cfg(test)]
 mod tests;

@@ -82,15 +82,16 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let mut call = unary(request.uri().path()).map(|rpc| self.metrics.call(rpc));
-        let span = match self.admit(&request) {
+        let (span, place) = match self.admit(&request) {
             Ok(asking) => {
                 if let (Some(call), Some(caller)) = (&mut call, &asking.caller) {
                     call.by(caller.shared_name());
                 }
                 // Why not of a stream: it ends its own, long after this.
                 let span = asking.span.clone().filter(|_| call.is_some());
+                let place = asking.place.clone();
                 request.extensions_mut().insert(asking);
-                span
+                (span, place)
             }
             Err(failure) => {
                 if let Some(call) = call {
@@ -108,7 +109,7 @@ where
         let deadline = sleep(within);
         let answer = caught(self.inner.call(request));
         Box::pin(async move {
-            let response = tokio::select! {
+            let mut response = tokio::select! {
                 // The deadline first: nothing is done for a call whose time is over.
                 biased;
                 () = deadline => Status::from(late).into_http(),
@@ -123,12 +124,14 @@ where
             if let Some(span) = span {
                 span.finish(code);
             }
-            Ok(match status {
-                Some(status) if lacks_details(&status) => {
-                    Status::from(Failure::of_transport(&status)).into_http()
-                }
-                Some(_) | None => response,
-            })
+            if let Some(status) = status.filter(lacks_details) {
+                response = Status::from(Failure::of_transport(&status)).into_http();
+            }
+            if let Some(place) = place {
+                // Taken out by what sends the answer, and kept until that is done.
+                response.extensions_mut().insert(place);
+            }
+            Ok(response)
         })
     }
 }

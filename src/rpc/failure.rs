@@ -110,6 +110,13 @@ impl Failure {
         Self::new(Code::ResourceExhausted, "CALLER_LIMIT", message).again_in(wait)
     }
 
+    /// The caller has as many calls in flight as it may have.
+    pub(super) fn caller_calls() -> Self {
+        let message = "this caller has as many calls in flight as it may have: see `calls` of the \
+                       caller in the file of callers";
+        Self::new(Code::ResourceExhausted, "CALLER_LIMIT", message)
+    }
+
     /// A message of a stream asks nothing.
     pub(super) fn question_missing() -> Self {
         let description = "set `inbound` or `outbound`: this service knows no other question";
@@ -147,6 +154,11 @@ impl Failure {
                  alone on this one: ask another replica"
             }
             Limit::MessageTimeout => "the answer was not taken in time",
+            Limit::Lag => "this replica is late with what it has to do: ask another one",
+            Limit::PartialOctets => {
+                "this replica holds as much of messages that have not come whole as it may: ask \
+                 another one, and send each message in one go"
+            }
         };
         Self::new(Code::Unavailable, "OVERLOADED", message)
     }
@@ -391,10 +403,13 @@ mod tests {
             Failure::overloaded(Limit::Calls),
             Failure::overloaded(Limit::StreamsPerConnection),
             Failure::overloaded(Limit::Connections),
+            Failure::overloaded(Limit::Lag),
+            Failure::overloaded(Limit::PartialOctets),
             Failure::message_late(),
             Failure::internal(),
             Failure::deadline_exceeded(),
             Failure::caller_limit(Duration::from_millis(7)),
+            Failure::caller_calls(),
             Failure::set_denied(NotFound::Named),
             Failure::unauthenticated(Unauthenticated::Unknown),
             Failure::right_missing(),

@@ -13,7 +13,7 @@ use super::{
     peer::{Origin, Peer},
 };
 use crate::{
-    callers::{Caller, TokenHash},
+    callers::{Caller, Place, TokenHash},
     live::{Access, Standing},
     policy::Scope,
     telemetry::{CallSpan, Ends, From, Limit, Metrics, Rpc, Seldom, Traces, Unauthenticated},
@@ -36,6 +36,8 @@ pub(super) struct Gate {
     traces: Traces,
     clock: Clock,
     warned: Arc<Seldom>,
+    /// How many calls a caller may have in flight, where nothing is said of it.
+    share: usize,
 }
 
 /// A call that was let in; dropped when it has been answered.
@@ -51,6 +53,8 @@ pub(super) struct Asking {
     token: Option<TokenHash>,
     /// Its span; none where it is not traced.
     pub(super) span: Option<Arc<CallSpan>>,
+    /// Its place among the calls of its caller, until its answer has been taken.
+    pub(super) place: Option<Arc<Place>>,
 }
 
 impl Asking {
@@ -63,6 +67,7 @@ impl Asking {
             version: 0,
             token: None,
             span: None,
+            place: None,
         }
     }
 
@@ -99,7 +104,14 @@ impl Gate {
             traces: Traces::off(),
             clock: Clock::default(),
             warned: Arc::default(),
+            share: usize::MAX,
         }
+    }
+
+    /// The same, where all may have so many `calls` in flight: one caller may have half of them.
+    pub(super) fn sharing(self, calls: usize) -> Self {
+        let share = (calls / 2).max(1);
+        Self { share, ..self }
     }
 
     /// The same, which begins the spans of the calls that `traces` takes.
@@ -180,6 +192,7 @@ impl Gate {
                 version: standing.version,
                 token,
                 span: None,
+                place: None,
             };
             if kind == Kind::Health && !self.admission.health_for_callers {
                 return Ok(asking(None, None));
@@ -191,9 +204,10 @@ impl Gate {
                 _ => None,
             };
             let asking = asking(Some(caller), token);
-            self.permit(kind, &asking)
+            let place = self
+                .permit(kind, &asking)
                 .inspect_err(|failure| self.answered(&asking, code_name(failure.code())))?;
-            Ok(asking)
+            Ok(Asking { place, ..asking })
         })
     }
 
@@ -211,7 +225,7 @@ impl Gate {
             let caller = caller.map_err(|why| self.refuse(&asking.peer, why))?;
             asking.caller = Some(caller);
             asking.version = standing.version;
-            self.permit(Kind::Stream, asking)
+            may(Kind::Stream, asking)
         })
     }
 
@@ -231,18 +245,17 @@ impl Gate {
         }
     }
 
-    /// Whether a known caller may make a call of this kind, now.
-    fn permit(&self, kind: Kind, asking: &Asking) -> Result<(), Failure> {
-        let Some(caller) = asking.caller.as_deref() else {
-            return Ok(());
+    /// Whether a known caller may make a call of this kind, now; its place among those in flight.
+    ///
+    /// Each question of a stream counts, and so does its beginning, which costs as much.
+    fn permit(&self, kind: Kind, asking: &Asking) -> Result<Option<Arc<Place>>, Failure> {
+        may(kind, asking)?;
+        let Some(caller) = asking.caller.as_deref().filter(|_| kind != Kind::Health) else {
+            return Ok(None);
         };
-        match kind {
-            Kind::Check | Kind::Stream if !caller.may().check => Err(Failure::right_missing()),
-            Kind::Explain if !caller.may().explain => Err(Failure::right_missing()),
-            Kind::Check | Kind::Explain => self.spend(asking),
-            // Each question of a stream counts, not the stream.
-            Kind::Stream | Kind::Health | Kind::Other => Ok(()),
-        }
+        let place = caller.place(self.share).ok_or_else(Failure::caller_calls)?;
+        self.spend(asking)?;
+        Ok(Some(Arc::new(place)))
     }
 
     /// What who is not known is told; the log hears of it once in a second.
@@ -275,6 +288,18 @@ impl Default for Gate {
     }
 }
 
+/// Whether a caller may make calls of this kind at all.
+fn may(kind: Kind, asking: &Asking) -> Result<(), Failure> {
+    let Some(rights) = asking.caller.as_deref().map(Caller::may) else {
+        return Ok(());
+    };
+    match kind {
+        Kind::Check | Kind::Stream if !rights.check => Err(Failure::right_missing()),
+        Kind::Explain if !rights.explain => Err(Failure::right_missing()),
+        Kind::Check | Kind::Explain | Kind::Stream | Kind::Health | Kind::Other => Ok(()),
+    }
+}
+
 /// Lets in where everybody may ask: for explanations, everybody on this machine.
 fn open(
     path: &str,
@@ -296,6 +321,7 @@ fn open(
         version: standing.version,
         token,
         span: None,
+        place: None,
     })
 }
 

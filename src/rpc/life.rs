@@ -105,6 +105,8 @@ mod tests {
         calls_per_connection: 0,
         streams_per_connection: 0,
         connections: 0,
+        partial_octets: 0,
+        lag: None,
         message_timeout: seconds(10),
         handshake_timeout: seconds(5),
         idle: Some(seconds(100)),

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::shed::Refusals;
+use tonic::Status;
+
+use super::{failure::Failure, shed::Refusals};
 use crate::telemetry::{Closed, Limit, Load, Metrics};
 
 /// What peers may ask of one process, and for how long; `docs/operations.md` explains each.
@@ -24,6 +26,10 @@ pub struct Limits {
     pub streams_per_connection: usize,
     /// How many connections may be open.
     pub connections: usize,
+    /// How many octets of messages that have not come whole may be held in all.
+    pub partial_octets: usize,
+    /// How long what is ready may wait on a core until it is run; none: that is not measured.
+    pub lag: Option<Duration>,
     /// How long a question may take to arrive whole, and as long again its answer to be taken.
     pub message_timeout: Duration,
     /// How long a peer may take until it speaks HTTP/2.
@@ -103,6 +109,13 @@ impl Bounds {
                  postern_calls_shed_total counts them"
             );
         }
+    }
+
+    /// Counts a call that is turned away, and gives its status.
+    pub(super) fn turned_away(&self, limit: Limit) -> Status {
+        self.shed(limit);
+        let status = Status::from_header_map(&self.refusals().headers(limit));
+        status.unwrap_or_else(|| Failure::overloaded(limit).into())
     }
 
     /// Counts a connection that was closed from this side.

@@ -16,12 +16,14 @@ use super::{
     decisions::CHECK_STREAM,
     limits::{Bounds, Limits},
 };
-use crate::telemetry::Limit;
+use crate::telemetry::{Lag, Limit};
 
 /// A connection, as far as limits go: shared by what reads it, what answers it and what ends it.
 #[derive(Debug)]
 pub struct Line {
     bounds: Bounds,
+    /// How late its core is.
+    lag: Arc<Lag>,
     /// Cancelled where it is to end: calls in flight finish, streams end.
     ending: CancellationToken,
     began: Instant,
@@ -40,9 +42,13 @@ pub struct Line {
 }
 
 impl Line {
-    /// A new connection, which ends at the latest when `drain` is cancelled; none where there are
+    /// A new connection of a core as late as `lag` says, which ends at the latest when `drain` is cancelled; none where there are
     /// too many.
-    pub(super) fn open(bounds: &Bounds, drain: &CancellationToken) -> Option<Arc<Self>> {
+    pub(super) fn open(
+        bounds: &Bounds,
+        lag: Arc<Lag>,
+        drain: &CancellationToken,
+    ) -> Option<Arc<Self>> {
         let (load, most) = (bounds.load(), bounds.limits().connections);
         let regular = load.connections.enter(most);
         if !regular && !load.connections.enter(most.saturating_add(RESERVE)) {
@@ -50,6 +56,7 @@ impl Line {
         }
         Some(Arc::new(Self {
             bounds: bounds.clone(),
+            lag,
             ending: drain.child_token(),
             began: Instant::now(),
             in_reserve: !regular,
@@ -69,7 +76,11 @@ impl Line {
         self.lasts.store(kind.lasts(), Relaxed);
         let Some(limit) = self.over(kind) else {
             self.calls.fetch_add(1, Relaxed);
-            self.begun.fetch_add(1, Relaxed);
+            let begun = self.begun.fetch_add(1, Relaxed);
+            if begun.is_multiple_of(LOOK) {
+                // Why here, too: many calls that wait on few connections are read in one turn.
+                self.lag.look();
+            }
             let line = Arc::clone(self);
             return Ok(Permit { line, kind });
         };
@@ -98,6 +109,9 @@ impl Line {
         }
         if self.in_reserve && load.connections.now() > limits.connections {
             return Some(Limit::Connections);
+        }
+        if self.lag.is_over() {
+            return Some(Limit::Lag);
         }
         if !load.calls.enter(limits.calls) {
             return Some(Limit::Calls);
@@ -217,6 +231,11 @@ impl Drop for Permit {
     }
 }
 
+/// Whether `path` asks about health.
+pub(super) fn is_health(path: &str) -> bool {
+    path.starts_with(HEALTH)
+}
+
 /// What a call is to the limits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Kind {
@@ -235,7 +254,7 @@ impl Kind {
     fn of(path: &str) -> Self {
         if path == CHECK_STREAM {
             Self::Stream
-        } else if path.starts_with(HEALTH) {
+        } else if is_health(path) {
             Self::Health
         } else if path.starts_with(REFLECTION) {
             Self::Reflection
@@ -256,6 +275,9 @@ const REFLECTION: &str = "/grpc.reflection.";
 /// How many connections beyond the limit may ask for health alone, and for how long each.
 const RESERVE: usize = 64;
 const RESERVE_AGE: Duration = Duration::from_mins(1);
+
+/// At which of its calls a connection looks whether its core is late: every so many.
+const LOOK: usize = 16;
 
 /// How many calls about health a connection may have open; a client watches each service once.
 const HEALTH_CALLS: usize = 16;

@@ -36,7 +36,9 @@ pub async fn services(
 ) -> Result<(Services, Health), ServicesError> {
     let limits = bounds.limits();
     let (reporter, health) = tonic_health::server::health_reporter();
-    let gate = Gate::new(admission, metrics.clone()).traced(traces);
+    let gate = Gate::new(admission, metrics.clone())
+        .traced(traces)
+        .sharing(limits.calls);
     let policy = Policy::new(live, gate.clone(), metrics.clone()).journalled(journal);
     let mut routes = routes(policy.clone(), limits.message_octets)?;
     routes.add_service(health);

@@ -10,6 +10,7 @@ use std::{
     fmt,
     future::Future,
     mem,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
@@ -30,12 +31,16 @@ use super::{
     decisions::{CHECK_INBOUND, CHECK_OUTBOUND, CHECK_STREAM},
     failure::{Failure, code_name},
     gate::Gate,
-    line::{Line, Permit},
+    line::{Line, Permit, is_health},
+    partial::Partial,
     peer::Peer,
     service::{Check, Policy},
     wire::PREFIX,
 };
-use crate::telemetry::{Limit, Rpc};
+use crate::{
+    callers::Place,
+    telemetry::{Limit, Rpc},
+};
 
 /// What answers calls; a clone answers the same.
 #[derive(Clone, Debug)]
@@ -70,10 +75,14 @@ impl Services {
 }
 
 impl Answers {
-    fn general(&self, mut request: Request<Body>) -> General {
+    /// The answer of the general way, of which `first` has been read of the body.
+    fn general(&self, head: Parts, first: Option<Bytes>, rest: Incoming) -> Coming {
+        let health = is_health(head.uri.path());
+        let body = Partial::new(Begun { first, rest }, Arc::clone(&self.line), health);
+        let mut request = Request::from_parts(head, Body::new(body));
         request.extensions_mut().insert(Arc::clone(&self.peer));
         request.extensions_mut().insert(Arc::clone(&self.line));
-        self.services.all.clone().call(request)
+        Coming::General(self.services.all.clone().call(request))
     }
 
     /// The answer to a call that is turned away.
@@ -90,13 +99,32 @@ impl Answers {
         let mut response = Response::new(Part::End);
         *response.headers_mut() = headers;
         Answering {
-            part: Coming::InPlace(Some(response)),
+            part: Coming::InPlace(Some(response), None),
             permit: None,
         }
     }
 
+    /// The answer to a call that was let in.
+    fn answer(&self, request: Request<Incoming>) -> Coming {
+        let call = Unary::of(&request);
+        let (head, mut rest) = request.into_parts();
+        let Some(call) = call else {
+            return self.general(head, None, rest);
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        let first = match Pin::new(&mut rest).poll_frame(&mut context) {
+            Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+            Poll::Ready(Some(Err(_)) | None) | Poll::Pending => None,
+        };
+        let whole = first.as_ref().filter(|_| rest.is_end_stream());
+        match whole.and_then(|body| self.in_place(call, &head, body)) {
+            Some(answer) => answer,
+            None => self.general(head, first, rest),
+        }
+    }
+
     /// The answer to a message that came whole; none where it is for the general way.
-    fn in_place(&self, call: Unary, head: &Parts, body: &[u8]) -> Option<Response<Part>> {
+    fn in_place(&self, call: Unary, head: &Parts, body: &[u8]) -> Option<Coming> {
         let (prefix, message) = body.split_first_chunk::<PREFIX>()?;
         let [compressed, length @ ..] = *prefix;
         let most = self.line.bounds().limits().message_octets;
@@ -110,24 +138,27 @@ impl Answers {
             Err(failure) => code_name(failure.code()),
         };
         let admitted = gate.admit(&head.uri, &self.peer, &head.headers);
+        let mut place = None;
         let answer = admitted.and_then(|asking| {
             let answer = (call.check)(policy, &asking, message);
             gate.answered(&asking, code(&answer));
             if let Some(span) = asking.span {
                 span.finish(code(&answer));
             }
+            place = asking.place;
             answer
         });
         let code = code(&answer);
         policy.called(call.rpc, code);
-        Some(match answer {
+        let response = match answer {
             Ok(message) => {
                 let mut response = Response::new(Part::Whole(message));
                 response.headers_mut().insert(CONTENT_TYPE, GRPC);
                 response
             }
-            Err(failure) => Status::from(failure).into_http().map(Part::General),
-        })
+            Err(failure) => refused(failure),
+        };
+        Some(Coming::InPlace(Some(response), place))
     }
 }
 
@@ -141,25 +172,23 @@ impl Service<Request<Incoming>> for Answers {
             Ok(permit) => Some(permit),
             Err((limit, headers)) => return self.turned_away(&request, limit, headers),
         };
-        let answering = |part| Answering { part, permit };
-        let Some(call) = Unary::of(&request) else {
-            return answering(Coming::General(self.general(request.map(Body::new))));
-        };
-        let (head, mut rest) = request.into_parts();
-        let mut context = Context::from_waker(Waker::noop());
-        let first = match Pin::new(&mut rest).poll_frame(&mut context) {
-            Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
-            Poll::Ready(Some(Err(_)) | None) | Poll::Pending => None,
-        };
-        let whole = first.as_ref().filter(|_| rest.is_end_stream());
-        if let Some(answer) = whole.and_then(|body| self.in_place(call, &head, body)) {
-            return answering(Coming::InPlace(Some(answer)));
-        }
-        let body = Body::new(Begun { first, rest });
-        answering(Coming::General(
-            self.general(Request::from_parts(head, body)),
-        ))
+        let part = caught(|| self.answer(request));
+        Answering { part, permit }
     }
+}
+
+/// What `answer` gives, or the failure that its panic is: that of one call, not of all calls of its
+/// connection.
+fn caught(answer: impl FnOnce() -> Coming) -> Coming {
+    catch_unwind(AssertUnwindSafe(answer)).unwrap_or_else(|_| {
+        tracing::error!("a call could not be answered: this is a bug");
+        Coming::InPlace(Some(refused(Failure::internal())), None)
+    })
+}
+
+/// The answer that `failure` is.
+fn refused(failure: Failure) -> Response<Part> {
+    Status::from(failure).into_http().map(Part::General)
 }
 
 /// A call with one question.
@@ -197,8 +226,8 @@ pub struct Answering {
 }
 
 enum Coming {
-    /// It is there, until it is taken.
-    InPlace(Option<Response<Part>>),
+    /// It is there, until it is taken; with its place among the calls of its caller.
+    InPlace(Option<Response<Part>>, Option<Arc<Place>>),
     /// It comes the general way.
     General(General),
 }
@@ -210,28 +239,33 @@ impl Future for Answering {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
-        let response = match &mut this.part {
+        let (response, place) = match &mut this.part {
             // A future that has ended is not polled again.
-            Coming::InPlace(answer) => answer.take().map_or(Poll::Pending, Poll::Ready),
-            Coming::General(answer) => answer
-                .as_mut()
-                .poll(context)
-                .map(|Ok(response)| response.map(Part::General)),
+            Coming::InPlace(answer, place) => match answer.take() {
+                Some(answer) => (answer, place.take()),
+                None => return Poll::Pending,
+            },
+            Coming::General(answer) => match answer.as_mut().poll(context) {
+                Poll::Ready(Ok(mut response)) => {
+                    let place = response.extensions_mut().remove();
+                    (response.map(Part::General), place)
+                }
+                Poll::Pending => return Poll::Pending,
+            },
         };
-        response.map(|response| {
-            let permit = this.permit.take();
-            Ok(response.map(|part| Answer {
-                part,
-                _permit: permit,
-            }))
-        })
+        let permit = this.permit.take();
+        Poll::Ready(Ok(response.map(|part| Answer {
+            part,
+            _permit: permit,
+            _place: place,
+        })))
     }
 }
 
 impl fmt::Debug for Answering {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.part {
-            Coming::InPlace(_) => "InPlace",
+            Coming::InPlace(..) => "InPlace",
             Coming::General(_) => "General",
         })
     }
@@ -242,6 +276,7 @@ impl fmt::Debug for Answering {
 pub struct Answer {
     part: Part,
     _permit: Option<Permit>,
+    _place: Option<Arc<Place>>,
 }
 
 /// What is still to be sent.
@@ -324,3 +359,17 @@ impl hyper::body::Body for Begun {
 
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const OK: HeaderValue = HeaderValue::from_static("0");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_failure_of_its_call_alone() {
+        let Coming::InPlace(Some(response), None) = caught(|| panic!("a bug")) else {
+            panic!("it has no answer")
+        };
+        let status = Status::from_header_map(response.headers()).unwrap();
+        assert_eq!(Failure::from(&status), Failure::internal());
+    }
+}

@@ -28,7 +28,7 @@ use super::{
     tasks::Tasks,
     tls::Tls,
 };
-use crate::telemetry::Closed;
+use crate::telemetry::{Closed, Lag};
 
 /// How a server stops, step by step; each token is cancelled by `app`, in this order.
 #[derive(Clone, Debug, Default)]
@@ -43,13 +43,15 @@ pub struct Stages {
 
 /// Lets what `service` gives for a peer answer the calls of a connection, over `tls` where there is
 /// some and it came over the network, until it ends: by itself, by one of its limits (`bounds`), or
-/// once `drain` is cancelled, where calls in flight still finish. How a peer breaks off is told at
+/// once `drain` is cancelled, where calls in flight still finish. While its core is too late (`lag`),
+/// calls are turned away. How a peer breaks off is told at
 /// debug only: it happens all the time, and what it asked is counted.
 pub async fn serve<S, B>(
     connection: Connection,
     tls: Option<Tls>,
     service: impl FnOnce(Peer, Arc<Line>) -> S,
     bounds: Bounds,
+    lag: Arc<Lag>,
     drain: CancellationToken,
 ) where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible>,
@@ -57,7 +59,7 @@ pub async fn serve<S, B>(
     B: Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
-    let Some(line) = Line::open(&bounds, &drain) else {
+    let Some(line) = Line::open(&bounds, lag, &drain) else {
         return bounds.closed(Closed::Connections);
     };
     let within = bounds.limits().handshake_timeout;

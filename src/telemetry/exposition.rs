@@ -193,6 +193,17 @@ impl Page {
         let help = "Connections that are open";
         let mut open = family(encoder, "postern_connections", help, MetricType::Gauge)?;
         open.encode_gauge(&count(load.connections.now()))?;
+        let help = "Octets held of messages that have not come whole";
+        let name = "postern_partial_octets";
+        let mut partial = family(encoder, name, help, MetricType::Gauge)?;
+        partial.encode_gauge(&count(load.partial_octets.now()))?;
+        let help = "How long what is ready waits until it is run, by serving thread";
+        let name = "postern_core_lag_seconds";
+        let mut lags = family(encoder, name, help, MetricType::Gauge)?;
+        for (core, lag) in load.lags().iter().enumerate() {
+            lags.encode_family(&[("core", core)])?
+                .encode_gauge(&lag.now().as_secs_f64())?;
+        }
         let help = "Calls that were turned away, by the limit that was reached";
         let mut shed = family(encoder, "postern_calls_shed", help, MetricType::Counter)?;
         for (limit, count) in Limit::ALL.iter().zip(load.shed.values()) {

@@ -1,14 +1,32 @@
 //! What is open, and what was turned away for a limit.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
-use super::tally::Counts;
+use super::{lag::Lag, tally::Counts};
 
 /// How many there are at the moment.
 #[derive(Debug, Default)]
 pub struct Level(AtomicUsize);
 
 impl Level {
+    /// So many more, where there are at most `most` then.
+    pub fn enter_many(&self, count: usize, most: usize) -> bool {
+        let before = self.0.fetch_add(count, Relaxed);
+        if before.saturating_add(count) <= most {
+            return true;
+        }
+        self.leave_many(count);
+        false
+    }
+
+    /// So many less.
+    pub fn leave_many(&self, count: usize) {
+        self.0.fetch_sub(count, Relaxed);
+    }
+
     /// One more, where there are fewer than `most`.
     pub fn enter(&self, most: usize) -> bool {
         // Why not a loop that compares first: this is one addition, and too many is rare.
@@ -37,11 +55,26 @@ pub struct Load {
     pub calls: Level,
     /// Connections.
     pub connections: Level,
+    /// Octets of messages that have not come whole.
+    pub partial_octets: Level,
+    /// Of each core; none where that is not measured.
+    lags: OnceLock<Vec<Arc<Lag>>>,
     pub(super) shed: Counts<{ Limit::ALL.len() }>,
     pub(super) closed: Counts<{ Closed::ALL.len() }>,
 }
 
 impl Load {
+    /// How late each core is, from now on.
+    pub fn measured_by(&self, lags: Vec<Arc<Lag>>) {
+        // Cores are started once.
+        self.lags.set(lags).unwrap_or_default();
+    }
+
+    /// How late each core is, where that is measured.
+    pub(super) fn lags(&self) -> &[Arc<Lag>] {
+        self.lags.get().map_or(&[], Vec::as_slice)
+    }
+
     /// Counts a call that was turned away.
     pub fn shed(&self, limit: Limit) {
         self.shed.add(limit as usize);
@@ -64,15 +97,21 @@ pub enum Limit {
     Connections,
     /// Time: the answer was not taken.
     MessageTimeout,
+    /// How late the core is.
+    Lag,
+    /// Octets of messages that have not come whole.
+    PartialOctets,
 }
 
 impl Limit {
     /// Every limit, in order.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Calls,
         Self::StreamsPerConnection,
         Self::Connections,
         Self::MessageTimeout,
+        Self::Lag,
+        Self::PartialOctets,
     ];
 
     /// Its key in the settings.
@@ -82,6 +121,8 @@ impl Limit {
             Self::StreamsPerConnection => "streams_per_connection",
             Self::Connections => "connections",
             Self::MessageTimeout => "message_timeout",
+            Self::Lag => "lag",
+            Self::PartialOctets => "partial_octets",
         }
     }
 }
@@ -143,6 +184,9 @@ mod tests {
         assert_eq!(level.now(), 2);
         level.leave();
         assert!(level.enter(2));
+        assert!(level.enter_many(3, 5) && !level.enter_many(1, 5));
+        level.leave_many(4);
+        assert_eq!(level.now(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ mod callers;
 pub mod collector;
 pub mod decision_log;
 mod exposition;
+mod lag;
 mod load;
 pub mod logging;
 mod metrics;
@@ -18,6 +19,7 @@ use std::error::Error;
 
 pub use callers::Unauthenticated;
 pub use exposition::{Format, connector_counts};
+pub use lag::Lag;
 pub use load::{Closed, Limit, Load};
 pub use metrics::{Call, Metrics, ReloadResult, Rpc};
 pub use seldom::Seldom;

@@ -14,8 +14,9 @@ use raw::Raw;
 
 mod aging;
 mod attacks;
+mod halves;
 mod overload;
-mod raw;
+pub(crate) mod raw;
 
 const CHECK: &str = "/postern.v1.PolicyDecisionService/CheckInbound";
 const STREAM: &str = "/postern.v1.PolicyDecisionService/CheckStream";
@@ -270,6 +271,47 @@ fn a_message_that_does_not_come_is_not_waited_for() {
         let answer = peer.ask_for(CHECK, &plaintext()).await;
         assert_eq!(answer.status().code(), Code::Ok, "{answer:?}");
     });
+}
+
+#[test]
+fn nothing_is_decided_for_a_call_whose_deadline_has_passed() {
+    let running = serve("");
+    let question = raw::framed(&prost::Message::encode_to_vec(&plaintext()));
+    block_on(async {
+        let mut peer = Raw::dial(&running).await;
+        // Nothing of the message has come in time, some of it, and all but an octet. (A message that
+        // has come with its call is answered in the same moment: there is no time to pass.)
+        for come in [0, 3, question.len() - 1] {
+            let begin = Instant::now();
+            let mut call = peer.begin_within(CHECK, "200m");
+            call.send(&question[..come]);
+            let (answer, mut rest) = call.split();
+            let status = raw::taken(answer).await.unwrap().status();
+            assert_eq!(status.code(), Code::DeadlineExceeded, "{come}: {status:?}");
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(info.reason, "DEADLINE_EXCEEDED");
+            let took = begin.elapsed();
+            assert!(took >= Duration::from_millis(200), "{took:?}");
+            assert!(took < PATIENCE / 3, "{took:?}");
+            // What comes then is for nobody: the call may have been reset.
+            let late = question[come..].to_vec();
+            let _ = rest.send_data(late.into(), true);
+        }
+        // One that comes late, and in time.
+        let mut call = peer.begin_within(CHECK, "25S");
+        call.send(&question[..3]);
+        peer.ask(HEALTH, &[]).await;
+        call.send(&question[3..question.len() - 1]);
+        let answer = call.finish(&question[question.len() - 1..]).await;
+        assert_eq!(answer.status().code(), Code::Ok, "{answer:?}");
+    });
+    let of = |code| {
+        let name = "postern_rpc_requests_total{rpc=\"CheckInbound\",grpc_code=";
+        counter(&running, &format!("{name}\"{code}\"}}"))
+    };
+    assert_eq!((of("DEADLINE_EXCEEDED"), of("OK")), (3, 1));
+    let decided = "postern_decision_duration_seconds_count{rpc=\"CheckInbound\"}";
+    assert_eq!(counter(&running, decided), 1);
 }
 
 #[test]

@@ -36,11 +36,11 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let service = routes.map_request(|request: Request<Incoming>| request.map(Body::new));
     let service = TowerToHyperService::new(service);
     let bounds = Bounds::new(Limits::from(&Settings::default().limits), Metrics::new());
-    let serve = move |connection, drain| {
+    let serve = move |connection, lag, drain| {
         let (service, bounds) = (service.clone(), bounds.clone());
-        transport::serve(connection, None, |_, _| service, bounds, drain)
+        transport::serve(connection, None, |_, _| service, bounds, lag, drain)
     };
-    let (cores, ends) = Cores::start(&serve, &Stages::default())?;
+    let (cores, ends) = Cores::start(&serve, None, &Stages::default())?;
     Arc::new(cores).share(options.listener().await?).await?;
     for end in ends {
         end.wait().await?;

@@ -87,5 +87,9 @@ table! {
         /// How many questions it may ask in a second; without it, as many as it likes.
         #[schemars(extend("minimum" = 1, "maximum" = 1_000_000))]
         calls_per_second: Option<At<i64>> = "calls_per_second" => "calls_per_second = 2000";
+        /// How many calls it may have in flight, streams included; without it, half of `calls` in
+        /// `[server.limits]`.
+        #[schemars(extend("minimum" = 1, "maximum" = 10_000_000))]
+        calls: Option<At<i64>> = "calls" => "calls = 500";
     }
 }

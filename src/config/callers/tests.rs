@@ -9,6 +9,7 @@ certificate_uris = ["spiffe://contoso.com/ns/mail/sa/gateway"]
 token_sha256 = ["BA7816BF8F01CFEA414140DE5DAE2223B00361A396177A9CB410FF61F20015AD"]
 sets = ["contoso", "fabrikam"]
 calls_per_second = 2000
+calls = 500
 [[callers]]
 name = "helpdesk"
 token_sha256 = ["cb8379ac2098aa165029e3938a51da0bcecfc008fd6795f401178647f96c5b34"]
@@ -30,6 +31,7 @@ fn a_file_is_read() {
     let (check, explain) = (true, false);
     assert_eq!(edge.may(), Rights { check, explain });
     assert_eq!(edge.allowance().unwrap().calls_per_second(), 2000);
+    assert_eq!((edge.calls(), helpdesk.calls()), (Some(500), None));
     assert_eq!(helpdesk.scope(), &Scope::All);
     assert!(helpdesk.may().check && helpdesk.may().explain && helpdesk.allowance().is_none());
     let by_token = |token: &[u8]| callers.with_token(&TokenHash::of(token));
@@ -62,6 +64,7 @@ token_sha256 = ["0123"]
 sets = ["*", "Contoso.toml"]
 may = ["checks"]
 calls_per_second = 0
+calls = 0
 [[callers]]
 nam = "a"
 sets = []

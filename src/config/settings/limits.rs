@@ -22,6 +22,10 @@ pub struct Limits {
     pub streams_per_connection: usize,
     /// How many connections may be open.
     pub connections: usize,
+    /// How many octets of messages that have not come whole may be held in all.
+    pub partial_octets: usize,
+    /// How long what is ready may wait on a core until it is run; none: that is not measured.
+    pub lag: Option<Duration>,
     /// How long a question may take to arrive whole, and as long again its answer to be taken.
     pub message_timeout: Duration,
     /// How long a peer may take from its connection until it speaks HTTP/2.
@@ -44,11 +48,13 @@ impl Default for Limits {
     /// For a fleet of 500 gateways; `docs/operations.md` says why each is as it is.
     fn default() -> Self {
         Self {
-            message_octets: 1024 * 1024,
+            message_octets: 256 * 1024,
             calls: 10_000,
             calls_per_connection: 512,
             streams_per_connection: 128,
             connections: 4096,
+            partial_octets: 64 * 1024 * 1024,
+            lag: Some(Duration::from_millis(500)),
             message_timeout: Duration::from_secs(10),
             handshake_timeout: Duration::from_secs(10),
             idle: Some(Duration::from_mins(5)),
@@ -65,8 +71,8 @@ table! {
     /// What gateways may ask of one process, and for how long.
     pub struct RawLimits {
         /// How many octets a message may have.
-        #[schemars(extend("default" = 1_048_576, "minimum" = 4096, "maximum" = 67_108_864))]
-        message_octets: Option<At<i64>> = "message_octets" => "message_octets = 1048576";
+        #[schemars(extend("default" = 262_144, "minimum" = 4096, "maximum" = 67_108_864))]
+        message_octets: Option<At<i64>> = "message_octets" => "message_octets = 262144";
         /// How many calls may be in flight in all; more are told to ask another replica.
         #[schemars(extend("default" = 10_000, "minimum" = 1, "maximum" = 10_000_000))]
         calls: Option<At<i64>> = "calls" => "calls = 10000";
@@ -79,6 +85,14 @@ table! {
         /// How many connections may be open; a few more may ask for health alone.
         #[schemars(extend("default" = 4096, "minimum" = 1, "maximum" = 1_000_000))]
         connections: Option<At<i64>> = "connections" => "connections = 4096";
+        /// How many octets of messages that have not come whole may be held in all; at least
+        /// `message_octets`.
+        #[schemars(extend("default" = 67_108_864, "minimum" = 4096, "maximum" = 1_099_511_627_776_i64))]
+        partial_octets: Option<At<i64>> = "partial_octets" => "partial_octets = 67108864";
+        /// How long what is ready may wait on a core until it is run, before calls are told to ask
+        /// another replica; "0s": for ever.
+        #[schemars(extend("default" = "500ms", "examples" = ["0s", "250ms", "1s"]))]
+        lag: Option<At<String>> = "lag" => "lag = \"500ms\"";
         /// How long a question may take to arrive whole, and as long again its answer to be taken.
         #[schemars(extend("default" = "10s", "examples" = ["500ms", "10s", "1m"]))]
         message_timeout: Option<At<String>> = "message_timeout" => "message_timeout = \"10s\"";
@@ -130,6 +144,11 @@ pub(super) fn check(raw: &RawLimits, findings: &mut Findings) -> Limits {
         streams_per_connection: 1..=100_000;
         connections: 1..=1_000_000;
     }
+    let most = i64::try_from(limits.message_octets).unwrap_or(i64::MAX);
+    number! {
+        // Why not less: a message of that size would be turned away unless it came in one piece.
+        partial_octets: most..=1_099_511_627_776;
+    }
     length! {
         message_timeout: SHORTEST..=HOUR;
         handshake_timeout: SHORTEST..=HOUR;
@@ -143,7 +162,7 @@ pub(super) fn check(raw: &RawLimits, findings: &mut Findings) -> Limits {
             }
         )*};
     }
-    length_or_none!(idle, age, keepalive_interval, ping_interval);
+    length_or_none!(lag, idle, age, keepalive_interval, ping_interval);
     limits
 }
 
@@ -197,6 +216,7 @@ mod tests {
     fn a_table_is_read() {
         let text = "version = 1\n[server.limits]\nmessage_octets = 65536\ncalls = 7\n\
             calls_per_connection = 6\nstreams_per_connection = 5\nconnections = 4\n\
+            partial_octets = 65536\nlag = \"700ms\"\n\
             message_timeout = \"1s\"\nhandshake_timeout = \"2s\"\nidle = \"3s\"\nage = \"0s\"\n\
             age_grace = \"4s\"\nkeepalive_interval = \"5s\"\nkeepalive_timeout = \"6s\"\n\
             ping_interval = \"0s\"\n";
@@ -206,6 +226,8 @@ mod tests {
             calls_per_connection: 6,
             streams_per_connection: 5,
             connections: 4,
+            partial_octets: 65_536,
+            lag: Some(Duration::from_millis(700)),
             message_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(2),
             idle: Some(Duration::from_secs(3)),
@@ -232,7 +254,7 @@ mod tests {
         f:7:8: error[duration-out-of-range]: `idle` cannot be `2days` (help: write a length of time from `0s` to `1day`)
         f:8:7: error[type-wrong]: `age` must be a text in quotes, not a number (help: put it in quotes, as in `age = "15m"`)
         f:9:17: error[duration-invalid]: `5` is not a length of time (help: add a unit: `5s` for seconds, `5ms`, `5m`)
-        f:10:1: error[key-unknown]: unknown key `streams` in `[server.limits]` (help: the keys here are `message_octets`, `calls`, `calls_per_connection`, `streams_per_connection`, `connections`, `message_timeout`, `handshake_timeout`, `idle`, `age`, `age_grace`, `keepalive_interval`, `keepalive_timeout`, `ping_interval`)
+        f:10:1: error[key-unknown]: unknown key `streams` in `[server.limits]` (help: the keys here are `message_octets`, `calls`, `calls_per_connection`, `streams_per_connection`, `connections`, `partial_octets`, `lag`, `message_timeout`, `handshake_timeout`, `idle`, `age`, `age_grace`, `keepalive_interval`, `keepalive_timeout`, `ping_interval`)
         "#);
     }
 }

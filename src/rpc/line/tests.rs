@@ -16,6 +16,8 @@ fn bounds(connections: usize) -> Bounds {
         calls_per_connection: 10,
         streams_per_connection: 1,
         connections,
+        partial_octets: 1024,
+        lag: Some(second),
         message_timeout: second,
         handshake_timeout: second,
         idle: None,
@@ -29,7 +31,7 @@ fn bounds(connections: usize) -> Bounds {
 }
 
 fn open(bounds: &Bounds) -> Option<Arc<Line>> {
-    Line::open(bounds, &CancellationToken::new())
+    Line::open(bounds, Arc::new(Lag::new(None)), &CancellationToken::new())
 }
 
 /// What is said to a call that is turned away.

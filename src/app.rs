@@ -11,6 +11,7 @@ mod otlp;
 mod parts;
 mod probe;
 mod signals;
+mod spoken;
 
 use std::{
     fmt::Write as _,
@@ -29,10 +30,11 @@ use self::{
     cores::{Cores, Ended},
     decision_log::DecisionLog,
     limits::open_enough,
-    listener::Listener,
+    listener::{Listener, Way},
     otlp::Otlp,
     parts::{Part, Parts},
     signals::Signals,
+    spoken::Spoken,
 };
 pub use self::{decision_log::DecisionLogError, parts::Fault};
 use crate::{
@@ -47,9 +49,8 @@ use crate::{
         gate::Admission,
         limits::Bounds,
         server::{self, ServicesError},
-        services::Services,
-        tls::{Tls, material::Unusable},
-        transport::{self, Stages},
+        tls::material::Unusable,
+        transport::Stages,
     },
     source::{CallerFile, Reload, StartError},
     telemetry::{Metrics, collector::OtlpError, logging},
@@ -142,7 +143,7 @@ pub enum AppError {
         at: Endpoint,
         /// Who asks there.
         purpose: &'static str,
-        /// The flag that says another one.
+        /// The flag, or the setting, that says another one.
         flag: &'static str,
         /// What the system says.
         cause: io::Error,
@@ -225,7 +226,7 @@ impl App<'_> {
         certificates: Option<Certificates>,
     ) -> Result<(), AppError> {
         let mut signals = Signals::new().map_err(AppError::Signals)?;
-        let (gateways, listens) = listen_all(self.settings).await?;
+        let (listeners, listens) = listen_all(self.settings).await?;
         let (operators, admin_listens) = listen_admin(self.settings.admin_listen).await?;
 
         let (ready, stages, stop) = (
@@ -276,17 +277,18 @@ impl App<'_> {
             &stages,
         )
         .await?;
-        let (cores, ends) = self.cores(services, tls, bounds, &stages)?;
+        let spoken = Spoken::new(services, tls, bounds);
+        let (cores, ends) = self.cores(spoken, &stages)?;
         for ended in ends {
             parts.spawn(Part::Server, &stages.drain, ended.wait());
         }
         parts.spawn(Part::Server, &stages.drain, health.run());
         let cores = Arc::new(cores);
-        for listener in gateways {
+        for (way, listener) in listeners {
             parts.spawn(
                 Part::Server,
                 &stages.drain,
-                Arc::clone(&cores).share(listener),
+                Arc::clone(&cores).share(way, listener),
             );
         }
         drop(cores);
@@ -318,24 +320,9 @@ impl App<'_> {
     }
 
     /// Starts the cores, and shows how late each is.
-    fn cores(
-        &self,
-        services: Services,
-        tls: Option<Tls>,
-        bounds: Bounds,
-        stages: &Stages,
-    ) -> Result<(Cores, Vec<Ended>), AppError> {
-        let serve = move |connection, lag, drain| {
-            let (services, tls, bounds) = (services.clone(), tls.clone(), bounds.clone());
-            transport::serve(
-                connection,
-                tls,
-                move |peer, line| services.to(peer, line),
-                bounds,
-                lag,
-                drain,
-            )
-        };
+    fn cores(&self, spoken: Spoken, stages: &Stages) -> Result<(Cores, Vec<Ended>), AppError> {
+        let serve =
+            move |way, connection, lag, drain| spoken.clone().serve(way, connection, lag, drain);
         let lag = self.settings.limits.lag;
         let (cores, ends) = Cores::start(&serve, lag, stages).map_err(AppError::Threads)?;
         if lag.is_some() {
@@ -379,9 +366,9 @@ impl App<'_> {
     }
 
     /// The one line that says what is running.
-    fn announce(&self, listens: &[Endpoint], admin_listen: SocketAddr) {
+    fn announce(&self, listens: &[(Way, Endpoint)], admin_listen: SocketAddr) {
         if self.settings.tls.is_none() {
-            for at in listens.iter().filter(|at| at.is_exposed()) {
+            for (_, at) in listens.iter().filter(|(_, at)| at.is_exposed()) {
                 tracing::warn!(
                     %at,
                     "other machines may ask in plaintext, as `allow_plaintext` says: whoever is on \
@@ -404,10 +391,15 @@ impl App<'_> {
                  `[admin]`, as `postern token` prints it"
             );
         }
-        let listens: Vec<_> = listens.iter().map(Endpoint::to_string).collect();
+        let at = |way| {
+            let of_way = listens.iter().filter(|(of, _)| *of == way);
+            let places: Vec<_> = of_way.map(|(_, at)| at.to_string()).collect();
+            (!places.is_empty()).then(|| places.join(" "))
+        };
         tracing::info!(
             version = env!("CARGO_PKG_VERSION"),
-            listen = listens.join(" "),
+            listen = at(Way::Grpc),
+            http_listen = at(Way::Http),
             %admin_listen,
             settings = self.from,
             connectors = %self.settings.connectors.display(),
@@ -435,24 +427,33 @@ fn sets(snapshot: &Snapshot) -> String {
     text
 }
 
+/// What is listened at, in which way, and where that is.
+type Opened = (Vec<(Way, Listener)>, Vec<(Way, Endpoint)>);
+
 /// Opens all that gateways ask at.
-async fn listen_all(settings: &Settings) -> Result<(Vec<Listener>, Vec<Endpoint>), AppError> {
+async fn listen_all(settings: &Settings) -> Result<Opened, AppError> {
     open_enough(settings.limits.connections);
-    let (mut gateways, mut listens) = (Vec::new(), Vec::new());
-    for endpoint in &settings.listen {
-        let (listener, at) = listen(endpoint, settings.socket_mode).await?;
-        gateways.push(listener);
-        listens.push(at);
+    let (mut listeners, mut listens) = (Vec::new(), Vec::new());
+    let grpc = settings.listen.iter().map(|at| (Way::Grpc, at));
+    let http = settings.http_listen.iter().map(|at| (Way::Http, at));
+    for (way, endpoint) in grpc.chain(http) {
+        let (listener, at) = listen(way, endpoint, settings.socket_mode).await?;
+        listeners.push((way, listener));
+        listens.push((way, at));
     }
-    Ok((gateways, listens))
+    Ok((listeners, listens))
 }
 
 /// Opens what gateways come to, and says where it is.
-async fn listen(at: &Endpoint, mode: u32) -> Result<(Listener, Endpoint), AppError> {
+async fn listen(way: Way, at: &Endpoint, mode: u32) -> Result<(Listener, Endpoint), AppError> {
+    let (purpose, flag) = match way {
+        Way::Grpc => ("gateways", "--listen"),
+        Way::Http => ("gateways over HTTP", "http_listen"),
+    };
     let refused = |cause| AppError::Listen {
         at: at.clone(),
-        purpose: "gateways",
-        flag: "--listen",
+        purpose,
+        flag,
         cause,
     };
     Listener::open(at, mode).await.map_err(refused)
@@ -520,7 +521,7 @@ mod tests {
     #[tokio::test]
     async fn a_port_that_is_taken_is_an_error() {
         let any = "127.0.0.1:0".parse().unwrap();
-        let (_held, at) = listen(&any, 0o660).await.unwrap();
+        let (_held, at) = listen(Way::Grpc, &any, 0o660).await.unwrap();
         assert!(!at.is_any());
         let Endpoint::Tcp(address) = at else {
             panic!("no port")
@@ -556,7 +557,9 @@ mod tests {
                 "its directory is not there; create it, or choose another path with `--listen`",
             ),
         ] {
-            let error = listen(&at.parse().unwrap(), 0o660).await.unwrap_err();
+            let error = listen(Way::Grpc, &at.parse().unwrap(), 0o660)
+                .await
+                .unwrap_err();
             let expected = format!("cannot listen on `{at}` for gateways: {remedy}");
             assert_eq!(error.to_string(), expected);
         }

@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    listener::{Accepted, Listener},
+    listener::{Accepted, Listener, Way},
     probe,
 };
 use crate::{
@@ -47,8 +47,8 @@ struct Core {
     lag: Arc<Lag>,
 }
 
-/// A connection, and what its core is told by that it is open.
-type Given = (Accepted, Arc<()>);
+/// A connection, how it is spoken over, and what its core is told by that it is open.
+type Given = (Way, Accepted, Arc<()>);
 
 impl Cores {
     /// Starts a thread for each core that the process may use, where `serve` serves one connection
@@ -60,7 +60,7 @@ impl Cores {
         stages: &Stages,
     ) -> io::Result<(Self, Vec<Ended>)>
     where
-        F: Fn(Connection, Arc<Lag>, CancellationToken) -> T + Clone + Send + 'static,
+        F: Fn(Way, Connection, Arc<Lag>, CancellationToken) -> T + Clone + Send + 'static,
         T: Future<Output = ()> + Send + 'static,
     {
         let count = available_parallelism().map_or(1, NonZero::get);
@@ -102,13 +102,17 @@ impl Cores {
     }
 
     /// Gives each connection that `listener` accepts to the core that has the fewest, until the
-    /// server drains.
-    pub async fn share(self: Arc<Self>, listener: impl Into<Listener>) -> Result<(), Infallible> {
+    /// server drains; it is spoken over in this `way`.
+    pub async fn share(
+        self: Arc<Self>,
+        way: Way,
+        listener: impl Into<Listener>,
+    ) -> Result<(), Infallible> {
         let mut listener = listener.into();
         let accepting = async {
             loop {
                 match listener.accept().await {
-                    Ok(accepted) => self.give(accepted).await,
+                    Ok(accepted) => self.give(way, accepted).await,
                     Err(error) => {
                         tracing::warn!(%error, "a connection could not be accepted");
                         // Why: no more file descriptors, say, does not go away at once.
@@ -124,10 +128,10 @@ impl Cores {
         Ok(())
     }
 
-    async fn give(&self, accepted: Accepted) {
+    async fn give(&self, way: Way, accepted: Accepted) {
         let cores = self.cores.iter();
         if let Some(core) = cores.min_by_key(|core| Arc::strong_count(&core.open)) {
-            let given = (accepted, Arc::clone(&core.open));
+            let given = (way, accepted, Arc::clone(&core.open));
             // Fails only where the core has ended, which ends the process.
             core.connections.send(given).await.unwrap_or_default();
         }
@@ -137,7 +141,7 @@ impl Cores {
 /// Serves the connections that one core gets, until they have drained or are cut.
 async fn run<F, T>(mut accepted: mpsc::Receiver<Given>, serve: F, lag: Arc<Lag>, stages: Stages)
 where
-    F: Fn(Connection, Arc<Lag>, CancellationToken) -> T,
+    F: Fn(Way, Connection, Arc<Lag>, CancellationToken) -> T,
     T: Future<Output = ()> + Send + 'static,
 {
     let mut connections = JoinSet::new();
@@ -145,10 +149,11 @@ where
         loop {
             tokio::select! {
                 next = accepted.recv() => {
-                    let Some((accepted, open)) = next else { break };
+                    let Some((way, accepted, open)) = next else { break };
                     match accepted.arrive() {
                         Ok(connection) => {
-                            let serving = serve(connection, Arc::clone(&lag), stages.drain.clone());
+                            let (lag, drain) = (Arc::clone(&lag), stages.drain.clone());
+                            let serving = serve(way, connection, lag, drain);
                             connections.spawn(async move {
                                 serving.await;
                                 drop(open);
@@ -217,7 +222,7 @@ mod tests {
         let cores = Cores { cores, drain };
         let connect = || Accepted::Tcp(net::TcpStream::connect(address).unwrap());
         for _ in 0..6 {
-            cores.give(connect()).await;
+            cores.give(Way::Grpc, connect()).await;
         }
         let mut held: Vec<_> = inboxes
             .iter_mut()
@@ -225,7 +230,7 @@ mod tests {
             .collect();
         drop(held.remove(1));
         for _ in 0..2 {
-            cores.give(connect()).await;
+            cores.give(Way::Grpc, connect()).await;
         }
         assert!(inboxes[1].try_recv().is_ok() && inboxes[1].try_recv().is_ok());
         assert!(inboxes[0].try_recv().is_err() && inboxes[2].try_recv().is_err());

@@ -31,6 +31,15 @@ pub enum Listener {
     Unix(UnixListener, SocketFile),
 }
 
+/// What is spoken over the connections of a listener.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// gRPC.
+    Grpc,
+    /// The Connect protocol, over whichever HTTP.
+    Http,
+}
+
 /// The file of a socket that this process listens on; it is removed with this.
 #[derive(Debug)]
 pub struct SocketFile {

@@ -100,6 +100,11 @@ impl Surroundings {
                 settings.admin_listen
             )));
         }
+        if let Some(shared) = settings.shared_by_http() {
+            return Err(SettingsError::Message(format!(
+                "`{shared}` of `http_listen` is where something else is asked: write another port"
+            )));
+        }
         if let Some(exposed) = settings.exposed_plaintext() {
             return Err(SettingsError::Message(format!(
                 "`{exposed}` would take plaintext from other machines: add `[server.tls]` to the \

@@ -27,7 +27,7 @@ use self::{
     callers::{CallerSettings, RawCallerSettings},
     decision_log::{DecisionLog, RawDecisionLog},
     otlp::{Otlp, RawMetrics, RawTracing},
-    server::{RawServer, exposed},
+    server::{RawServer, exposed, shared},
 };
 pub use self::{
     limits::Limits,
@@ -48,6 +48,8 @@ use crate::callers::TokenHash;
 pub struct Settings {
     /// Where gateways ask, over gRPC.
     pub listen: Vec<Endpoint>,
+    /// Where the same is asked over HTTP, with JSON; empty: nowhere.
+    pub http_listen: Vec<Endpoint>,
     /// Who may open the file of a unix-domain socket.
     pub socket_mode: u32,
     /// Other machines may ask in plaintext.
@@ -100,10 +102,18 @@ impl Settings {
         self.listen.iter().position(|at| fixed && *at == admin)
     }
 
+    /// Which of `http_listen` is where gateways ask over gRPC, or operators read.
+    pub fn shared_by_http(&self) -> Option<&Endpoint> {
+        let admin = Endpoint::Tcp(self.admin_listen);
+        let taken = |at: &&Endpoint| !at.is_any() && (self.listen.contains(at) || **at == admin);
+        self.http_listen.iter().find(taken)
+    }
+
     /// Where other machines may come to, though nobody said that they may ask in plaintext.
     pub fn exposed_plaintext(&self) -> Option<&Endpoint> {
         let plaintext = self.tls.is_none() && !self.allow_plaintext;
-        self.listen.iter().find(|at| plaintext && at.is_exposed())
+        let mut listens = self.listen.iter().chain(&self.http_listen);
+        listens.find(|at| plaintext && at.is_exposed())
     }
 
     /// Where other machines may come to operators' pages, though nobody said that they may in
@@ -122,6 +132,7 @@ impl Default for Settings {
                 IpAddr::V4(Ipv4Addr::LOCALHOST),
                 50051,
             ))],
+            http_listen: Vec::new(),
             socket_mode: 0o660,
             allow_plaintext: false,
             tls: None,
@@ -259,6 +270,7 @@ fn check(raw: &RawSettings, findings: &mut Findings) -> Settings {
         findings.push(finding);
     }
     if let Some(server) = &raw.server {
+        shared(&server.value, &settings, findings);
         exposed(&server.value, &settings, findings);
     }
     if let Some(connectors) = &raw.connectors {

@@ -184,6 +184,26 @@ impl Failure {
         Self::new(Code::DeadlineExceeded, "DEADLINE_EXCEEDED", message)
     }
 
+    /// JSON that is no message of the contract; at this field, where it is at one.
+    pub(super) fn json_invalid(field: Option<String>, fault: &serde_json::Error) -> Self {
+        let fault = fault.to_string();
+        let place = field
+            .as_deref()
+            .map_or(String::new(), |field| format!("{field}: "));
+        let message = format!(
+            "the question cannot be read: {place}{fault}: write it in JSON as `/openapi.json` has it"
+        );
+        let bad_fields = field.map(|field| BadField {
+            field,
+            description: fault.clone(),
+        });
+        Self {
+            message: message.into(),
+            bad_fields: bad_fields.into_iter().collect(),
+            ..Self::new(Code::InvalidArgument, "JSON_INVALID", "")
+        }
+    }
+
     /// A message that is none of the contract.
     pub(super) fn message_invalid() -> Self {
         Self::new(Code::Internal, "MESSAGE_INVALID", MESSAGE_INVALID)
@@ -202,7 +222,7 @@ impl Failure {
         }
     }
 
-    fn new(code: Code, reason: &'static str, message: &'static str) -> Self {
+    pub(super) fn new(code: Code, reason: &'static str, message: &'static str) -> Self {
         Self {
             code,
             reason: reason.into(),
@@ -232,6 +252,11 @@ impl Failure {
     /// What is wrong and what to do, in one line.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// When to ask again, where the server says so.
+    pub(super) fn pushback(&self) -> Option<Duration> {
+        self.pushback
     }
 
     /// The fields that must be written otherwise.

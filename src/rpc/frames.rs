@@ -3,7 +3,8 @@
 //! HTTP/2 answers pings and settings by itself and tells nobody. Here they are counted, as gRPC
 //! has it: a peer may ping now and then, and as it likes after it was sent something; after the third
 //! ping that comes too soon, or a flood of frames without use, it is told so and cut. Only the nine
-//! octets at the head of each frame are looked at.
+//! octets at the head of each frame are looked at. HTTP/1.1 has no frames: of it is only seen that a
+//! call begins.
 
 use std::{
     io::{self, ErrorKind, IoSlice},
@@ -26,19 +27,30 @@ use crate::telemetry::Closed;
 pub(super) struct Frames<I> {
     io: I,
     line: Arc<Line>,
+    version: Version,
     read: Heads,
     written: Heads,
     peer: Manners,
 }
 
 impl<I> Frames<I> {
-    /// Watches what goes over `io`, for `line`.
+    /// Watches the HTTP/2 that goes over `io`, for `line`.
     pub(super) fn new(io: I, line: Arc<Line>) -> Self {
+        Self::of(Version::Http2, io, line)
+    }
+
+    /// Watches whichever HTTP goes over `io`, for `line`.
+    pub(super) fn of_either(io: I, line: Arc<Line>) -> Self {
+        Self::of(Version::Open(0), io, line)
+    }
+
+    fn of(version: Version, io: I, line: Arc<Line>) -> Self {
         let peer = Manners::new(line.bounds().limits().ping_interval);
         Self {
             io,
             line,
-            read: Heads::after(PREFACE),
+            version,
+            read: Heads::after(PREFACE.len()),
             written: Heads::after(0),
             peer,
         }
@@ -46,6 +58,9 @@ impl<I> Frames<I> {
 
     fn wrote(&mut self, octets: &[u8]) {
         let Self { written, peer, .. } = self;
+        if self.version == Version::Http1 {
+            return;
+        }
         written.pass(octets, |kind, _| {
             if matches!(kind, DATA | HEADERS) {
                 peer.was_served();
@@ -80,16 +95,21 @@ impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for Frames<I> {
             let Self {
                 line, read, peer, ..
             } = this;
+            let octets = buffer.filled().get(before..).unwrap_or_default();
+            this.version = this.version.after(octets);
+            if this.version == Version::Http1 {
+                if !octets.is_empty() {
+                    line.comes();
+                }
+                return polled;
+            }
             let mut fault = None;
-            read.pass(
-                buffer.filled().get(before..).unwrap_or_default(),
-                |kind, flags| {
-                    if kind == SETTINGS && flags & ACK == 0 {
-                        line.speaks();
-                    }
-                    fault = fault.or(peer.fault_with(kind, flags));
-                },
-            );
+            read.pass(octets, |kind, flags| {
+                if kind == SETTINGS && flags & ACK == 0 {
+                    line.speaks();
+                }
+                fault = fault.or(peer.fault_with(kind, flags));
+            });
             if let Some(why) = fault {
                 this.send_away(why, context);
                 return Poll::Ready(Err(io::Error::new(ErrorKind::ConnectionAborted, why)));
@@ -145,6 +165,30 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Frames<I> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(context)
+    }
+}
+
+/// Which HTTP a peer speaks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Version {
+    /// It is not known yet: so many octets of the preface of HTTP/2 have come.
+    Open(usize),
+    Http1,
+    Http2,
+}
+
+impl Version {
+    /// What is known of it once these octets have come, too.
+    fn after(self, octets: &[u8]) -> Self {
+        let Self::Open(have) = self else { return self };
+        let missing = PREFACE.get(have..).unwrap_or_default();
+        if !missing.iter().zip(octets).all(|(one, other)| one == other) {
+            return Self::Http1;
+        }
+        match have + missing.len().min(octets.len()) {
+            have if have == PREFACE.len() => Self::Http2,
+            have => Self::Open(have),
+        }
     }
 }
 
@@ -266,8 +310,8 @@ fn goaway(why: &str) -> Vec<u8> {
     frame
 }
 
-/// How many octets a client sends before its first frame, and how many the head of a frame has.
-const PREFACE: usize = 24;
+/// What a client sends before its first frame, and how many octets the head of a frame has.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD: usize = 9;
 
 const DATA: u8 = 0;
@@ -307,7 +351,7 @@ mod tests {
     #[test]
     fn heads_are_found_however_octets_come() {
         let all = [
-            vec![b'P'; PREFACE],
+            PREFACE.to_vec(),
             frame(SETTINGS, 0, 18),
             frame(HEADERS, 4, 300),
             frame(SETTINGS, ACK, 0),
@@ -323,7 +367,7 @@ mod tests {
             (PING, 0),
         ];
         for part in [1, 2, 7, 9, 10, 33, 1_000, all.len()] {
-            let (mut heads, mut seen) = (Heads::after(PREFACE), Vec::new());
+            let (mut heads, mut seen) = (Heads::after(PREFACE.len()), Vec::new());
             for octets in all.chunks(part) {
                 heads.pass(octets, |kind, flags| seen.push((kind, flags)));
             }
@@ -369,6 +413,21 @@ mod tests {
         }
         assert!((0..USELESS).all(|_| peer.fault_with(99, 0).is_none()));
         assert_eq!(peer.fault_with(99, 0), Some("too_many_frames"));
+    }
+
+    #[test]
+    fn which_http_it_is_is_seen_however_octets_come() {
+        let of =
+            |parts: &mut dyn Iterator<Item = &[u8]>| parts.fold(Version::Open(0), Version::after);
+        let get = b"GET / HTTP/1.1\r\nhost: postern\r\n\r\n";
+        let nearly = b"PRI * HTTP/2.0\r\n\r\nXM\r\n\r\n";
+        let whole = [PREFACE, &frame(SETTINGS, 0, 18)[..]].concat();
+        for part in 1..40 {
+            assert_eq!(of(&mut whole.chunks(part)), Version::Http2);
+            assert_eq!(of(&mut get.chunks(part)), Version::Http1);
+            assert_eq!(of(&mut nearly.chunks(part)), Version::Http1);
+        }
+        assert_eq!(Version::Open(0).after(&PREFACE[..23]), Version::Open(23));
     }
 
     #[test]

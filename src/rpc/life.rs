@@ -51,6 +51,10 @@ impl Life {
         if !standing.speaks && now >= self.speaks_by {
             return Step::Cut(Closed::HandshakeTimeout);
         }
+        let begun_by = standing.coming.map(|at| at + self.limits.handshake_timeout);
+        if begun_by.is_some_and(|by| now >= by) {
+            return Step::Cut(Closed::HandshakeTimeout);
+        }
         let taken_by = standing
             .stuck
             .map(|since| since + self.limits.message_timeout);
@@ -79,7 +83,7 @@ impl Life {
             [self.of_age, idle.min(look)]
         };
         let look = Some(now + self.limits.message_timeout);
-        let next = [speaks_by, taken_by, look]
+        let next = [speaks_by, begun_by, taken_by, look]
             .into_iter()
             .chain(ends)
             .flatten();
@@ -122,6 +126,7 @@ mod tests {
         calls: 0,
         begun: 0,
         stuck: None,
+        coming: None,
     };
 
     const fn seconds(seconds: u64) -> Duration {
@@ -140,6 +145,20 @@ mod tests {
         let late = now + seconds(5);
         assert_eq!(life.step(late, silent), Step::Cut(Closed::HandshakeTimeout));
         assert_eq!(life.step(late, SPEAKS), Step::Wait(late + seconds(10)));
+    }
+
+    #[test]
+    fn who_begins_a_call_and_does_not_go_on_is_cut() {
+        let now = Instant::now();
+        let at = |after| now + seconds(after);
+        let mut life = Life::new(LIMITS, now, 0.5);
+        let begins = Standing {
+            coming: Some(at(7)),
+            ..SPEAKS
+        };
+        assert_eq!(life.step(at(8), begins), Step::Wait(at(12)));
+        let late = life.step(at(12), begins);
+        assert_eq!(late, Step::Cut(Closed::HandshakeTimeout));
     }
 
     #[test]

@@ -35,10 +35,12 @@ pub struct Line {
     health: AtomicUsize,
     /// The call that was let in last is not answered at once and for all.
     lasts: AtomicBool,
-    /// Its peer speaks HTTP/2.
+    /// Its peer speaks HTTP.
     speaks: AtomicBool,
     /// Since when its peer takes nothing: milliseconds from the beginning on; 0 where it does.
     stuck: AtomicU64,
+    /// Since when a call of HTTP/1.1 begins whose head is not whole; as `stuck`.
+    coming: AtomicU64,
 }
 
 impl Line {
@@ -67,6 +69,7 @@ impl Line {
             lasts: AtomicBool::new(false),
             speaks: AtomicBool::new(false),
             stuck: AtomicU64::new(0),
+            coming: AtomicU64::new(0),
         }))
     }
 
@@ -157,9 +160,22 @@ impl Line {
         self.lasts.load(Relaxed)
     }
 
-    /// Its peer speaks HTTP/2.
+    /// Its peer speaks HTTP.
     pub(super) fn speaks(&self) {
         self.speaks.store(true, Relaxed);
+    }
+
+    /// Octets of HTTP/1.1 came: where no call is open, another one begins.
+    pub(super) fn comes(&self) {
+        if self.calls.load(Relaxed) == 0 && self.coming.load(Relaxed) == 0 {
+            self.coming.store(self.now(), Relaxed);
+        }
+    }
+
+    /// The head of a call of HTTP/1.1 has come.
+    pub(super) fn has_come(&self) {
+        self.speaks();
+        self.coming.store(0, Relaxed);
     }
 
     /// Its peer takes octets, or not.
@@ -168,19 +184,28 @@ impl Line {
         if takes && stuck != 0 {
             self.stuck.store(0, Relaxed);
         } else if !takes && stuck == 0 {
-            let now = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-            self.stuck.store(now.max(1), Relaxed);
+            self.stuck.store(self.now(), Relaxed);
         }
+    }
+
+    /// Milliseconds from the beginning on; never 0.
+    fn now(&self) -> u64 {
+        let now = u64::try_from(self.began.elapsed().as_millis());
+        now.unwrap_or(u64::MAX).max(1)
     }
 
     /// How it stands.
     pub(super) fn standing(&self) -> Standing {
-        let stuck = self.stuck.load(Relaxed);
+        let since = |at: &AtomicU64| match at.load(Relaxed) {
+            0 => None,
+            at => Some(self.began + Duration::from_millis(at)),
+        };
         Standing {
             speaks: self.speaks.load(Relaxed),
             calls: self.calls.load(Relaxed),
             begun: self.begun.load(Relaxed),
-            stuck: (stuck != 0).then(|| self.began + Duration::from_millis(stuck)),
+            stuck: since(&self.stuck),
+            coming: since(&self.coming),
         }
     }
 
@@ -199,7 +224,7 @@ impl Drop for Line {
 /// How a connection stands at one moment.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Standing {
-    /// Its peer speaks HTTP/2.
+    /// Its peer speaks HTTP.
     pub(super) speaks: bool,
     /// How many of its calls are in flight.
     pub(super) calls: usize,
@@ -207,6 +232,8 @@ pub(super) struct Standing {
     pub(super) begun: usize,
     /// Since when its peer takes nothing.
     pub(super) stuck: Option<Instant>,
+    /// Since when a call of HTTP/1.1 begins whose head is not whole.
+    pub(super) coming: Option<Instant>,
 }
 
 /// A call that counts as in flight until this is dropped.

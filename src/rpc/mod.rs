@@ -2,13 +2,14 @@
 //!
 //! A message is read into facts once, answered from one snapshot, and the decision is turned into
 //! a message. [`answer`] does that without a server, [`server`] and
-//! [`transport`] over the network. What each
+//! [`transport`] over the network, [`connect`] in JSON. What each
 //! status means, and what a gateway should do about it, is in `docs/errors.md`.
 
 pub mod answer;
 mod calls;
 mod certificate;
 pub mod client;
+pub mod connect;
 pub mod connection;
 mod decisions;
 mod explain;
@@ -50,3 +51,4 @@ pub mod pb;
 
 pub use facts::BadField;
 pub use failure::Failure;
+pub use services::Services;

@@ -228,6 +228,51 @@ impl Policy {
         self.gate.still(asking)
     }
 
+    /// Where calls are counted.
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// The octets of the explanation that those of `message` ask for.
+    pub(super) fn explain_inbound_octets(
+        &self,
+        asking: &Asking,
+        message: &[u8],
+    ) -> Result<Bytes, Failure> {
+        let explained = self.explained_inbound(asking, &decoded(message)?)?;
+        Ok(explained.encode_to_vec().into())
+    }
+
+    /// As [`Policy::explain_inbound_octets`], of a question about a next hop.
+    pub(super) fn explain_outbound_octets(
+        &self,
+        asking: &Asking,
+        message: &[u8],
+    ) -> Result<Bytes, Failure> {
+        let explained = self.explained_outbound(asking, &decoded(message)?)?;
+        Ok(explained.encode_to_vec().into())
+    }
+
+    fn explained_inbound(
+        &self,
+        asking: &Asking,
+        request: &pb::ExplainInboundRequest,
+    ) -> Result<pb::ExplainInboundResponse, Failure> {
+        self.answer(Rpc::ExplainInbound, |snapshot| {
+            answer::explain_inbound(snapshot, asking.scope(), request)
+        })
+    }
+
+    fn explained_outbound(
+        &self,
+        asking: &Asking,
+        request: &pb::ExplainOutboundRequest,
+    ) -> Result<pb::ExplainOutboundResponse, Failure> {
+        self.answer(Rpc::ExplainOutbound, |snapshot| {
+            answer::explain_outbound(snapshot, asking.scope(), request)
+        })
+    }
+
     /// Counts a call that was answered with this gRPC status code.
     pub(super) fn called(&self, rpc: Rpc, code: &'static str) {
         self.metrics.called(rpc, code);
@@ -275,26 +320,16 @@ impl PolicyExplanationService for Policy {
         &self,
         request: Request<pb::ExplainInboundRequest>,
     ) -> Result<Response<pb::ExplainInboundResponse>, Status> {
-        let asking = asking(&request)?;
-        let explain = |snapshot: &Snapshot| {
-            answer::explain_inbound(snapshot, asking.scope(), request.get_ref())
-        };
-        Ok(self
-            .answer(Rpc::ExplainInbound, explain)
-            .map(Response::new)?)
+        let explained = self.explained_inbound(asking(&request)?, request.get_ref());
+        Ok(explained.map(Response::new)?)
     }
 
     async fn explain_outbound(
         &self,
         request: Request<pb::ExplainOutboundRequest>,
     ) -> Result<Response<pb::ExplainOutboundResponse>, Status> {
-        let asking = asking(&request)?;
-        let explain = |snapshot: &Snapshot| {
-            answer::explain_outbound(snapshot, asking.scope(), request.get_ref())
-        };
-        Ok(self
-            .answer(Rpc::ExplainOutbound, explain)
-            .map(Response::new)?)
+        let explained = self.explained_outbound(asking(&request)?, request.get_ref());
+        Ok(explained.map(Response::new)?)
     }
 }
 

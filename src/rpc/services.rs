@@ -28,6 +28,7 @@ use tower::Service as _;
 
 use super::{
     calls::{Watched, unary},
+    connect::Connect,
     decisions::{CHECK_INBOUND, CHECK_OUTBOUND, CHECK_STREAM},
     failure::{Failure, code_name},
     gate::Gate,
@@ -62,6 +63,12 @@ impl Services {
     /// Lets `policy` answer in place what it can, and `all` the rest.
     pub(super) fn new(policy: Policy, gate: Gate, all: Watched<Routes>) -> Self {
         Self { policy, gate, all }
+    }
+
+    /// What answers the same over HTTP.
+    pub fn over_http(&self) -> Connect {
+        let metrics = self.policy.metrics().clone();
+        Connect::new(self.policy.clone(), self.gate.clone(), metrics)
     }
 
     /// What answers the calls of `peer`, who asks over `line`.

@@ -22,9 +22,19 @@ use crate::telemetry::{Handshake, Metrics, Seldom};
 /// What TLS is spoken with, until something better takes its place; a clone speaks the same.
 #[derive(Clone, Debug)]
 pub struct Tls {
-    config: Arc<ArcSwap<ServerConfig>>,
+    configs: Arc<ArcSwap<Configs>>,
+    any_http: bool,
     metrics: Metrics,
     told: Arc<Seldom>,
+}
+
+/// The same certificates for what is spoken over them.
+#[derive(Debug)]
+struct Configs {
+    /// HTTP/2.
+    grpc: Arc<ServerConfig>,
+    /// HTTP/2 or HTTP/1.1.
+    http: Arc<ServerConfig>,
 }
 
 /// A connection that speaks TLS, and the client certificate that was verified.
@@ -34,7 +44,8 @@ impl Tls {
     /// TLS that is spoken with `material`; handshakes are counted in `metrics`.
     pub fn new(material: Material, metrics: Metrics) -> Self {
         Self {
-            config: Arc::new(ArcSwap::from_pointee(material.config)),
+            configs: Arc::new(ArcSwap::from_pointee(material.into())),
+            any_http: false,
             metrics,
             told: Arc::default(),
         }
@@ -42,14 +53,29 @@ impl Tls {
 
     /// From now on TLS is spoken with `material`; connections that there are stay as they are.
     pub fn replace(&self, material: Material) {
-        self.config.store(Arc::new(material.config));
+        self.configs.store(Arc::new(material.into()));
+    }
+
+    /// The same for who may speak HTTP/1.1, too.
+    pub(super) fn over_any_http(self) -> Self {
+        Self {
+            any_http: true,
+            ..self
+        }
     }
 
     /// Begins TLS on `stream`; none where that fails, or takes longer than `within`, which is
     /// counted and told.
     pub(super) async fn accept(&self, stream: TcpStream, within: Duration) -> Option<Begun> {
         let peer = stream.peer_addr().ok();
-        let accepting = TlsAcceptor::from(self.config.load_full()).accept(stream);
+        let configs = self.configs.load();
+        let config = if self.any_http {
+            &configs.http
+        } else {
+            &configs.grpc
+        };
+        let accepting = TlsAcceptor::from(Arc::clone(config)).accept(stream);
+        drop(configs);
         match timeout(within, accepting.into_fallible()).await {
             Ok(Ok(stream)) => {
                 self.metrics.tls().shook_hands(Handshake::Completed);
@@ -90,6 +116,17 @@ impl Tls {
                 result = outcome.as_str(),
                 "TLS could not begin"
             );
+        }
+    }
+}
+
+impl From<Material> for Configs {
+    fn from(material: Material) -> Self {
+        let mut http = material.config.clone();
+        http.alpn_protocols.push(b"http/1.1".to_vec());
+        Self {
+            grpc: Arc::new(material.config),
+            http: Arc::new(http),
         }
     }
 }

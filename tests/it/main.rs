@@ -11,6 +11,8 @@ mod cases;
 #[cfg(test)]
 mod commands;
 #[cfg(test)]
+mod connect;
+#[cfg(test)]
 mod decision_log;
 #[cfg(test)]
 mod findings;

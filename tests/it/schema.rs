@@ -11,7 +11,7 @@ use postern::{
             bridge::{self, BridgeSettings},
         },
     },
-    rpc::journal,
+    rpc::{connect, journal},
 };
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ const BRIDGE: &str = "config/schema/bridge.schema.json";
 const CONNECTORS: &str = "config/schema/connectors.schema.json";
 const DECISION_LOG: &str = "config/schema/decision-log.schema.json";
 const CALLERS: &str = "config/schema/callers.schema.json";
+const OPENAPI: &str = "proto/postern/v1/openapi.json";
 const SETTINGS: &str = "config/schema/settings.schema.json";
 
 /// What only Postern itself sees: it reads into values, compares them, or reads the text.
@@ -65,6 +66,7 @@ fn the_schemas_are_those_of_the_types() {
         (CALLERS, callers::schema().to_value()),
         (CONNECTORS, raw::schema().to_value()),
         (DECISION_LOG, journal::schema()),
+        (OPENAPI, connect::document()),
         (SETTINGS, settings::schema().to_value()),
     ] {
         let text = format!("{schema:#}\n");

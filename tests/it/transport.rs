@@ -5,6 +5,7 @@ mod clients;
 mod expiry;
 mod handshakes;
 mod hangup;
+mod http;
 mod limits;
 mod renewal;
 mod sockets;

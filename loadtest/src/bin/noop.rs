@@ -7,7 +7,7 @@ use std::{error::Error, sync::Arc};
 use hyper::{Request, body::Incoming};
 use hyper_util::service::TowerToHyperService;
 use postern::{
-    app::cores::Cores,
+    app::{cores::Cores, listener::Way},
     config::settings::Settings,
     rpc::{
         limits::{Bounds, Limits},
@@ -36,12 +36,14 @@ async fn serve(options: Options) -> Result<(), Box<dyn Error>> {
     let service = routes.map_request(|request: Request<Incoming>| request.map(Body::new));
     let service = TowerToHyperService::new(service);
     let bounds = Bounds::new(Limits::from(&Settings::default().limits), Metrics::new());
-    let serve = move |connection, lag, drain| {
+    let serve = move |_, connection, lag, drain| {
         let (service, bounds) = (service.clone(), bounds.clone());
         transport::serve(connection, None, |_, _| service, bounds, lag, drain)
     };
     let (cores, ends) = Cores::start(&serve, None, &Stages::default())?;
-    Arc::new(cores).share(options.listener().await?).await?;
+    Arc::new(cores)
+        .share(Way::Grpc, options.listener().await?)
+        .await?;
     for end in ends {
         end.wait().await?;
     }

@@ -54,6 +54,8 @@ table! {
         /// The address and port to listen on, or `unix:` and the path of a socket; or several.
         #[schemars(extend("default" = "127.0.0.1:50051"))]
         listen: Option<At<Texts>> = "listen" => "listen = \"127.0.0.1:50051\"";
+        /// Where the same is asked over HTTP with JSON; written as `listen`. Without this line nowhere.
+        http_listen: Option<At<Texts>> = "http_listen" => "http_listen = \"127.0.0.1:50080\"";
         /// The mode of a socket's file, in octal digits.
         #[schemars(extend("default" = "0660", "pattern" = "^0?[0-7]{3}$"))]
         socket_mode: Option<At<String>> = "socket_mode" => "socket_mode = \"0660\"";
@@ -92,7 +94,11 @@ table! {
 pub(super) fn check(raw: &RawServer, settings: &mut Settings, findings: &mut Findings) {
     set(
         &mut settings.listen,
-        endpoints(raw.listen.as_ref(), findings),
+        endpoints("listen", raw.listen.as_ref(), findings),
+    );
+    set(
+        &mut settings.http_listen,
+        endpoints("http_listen", raw.http_listen.as_ref(), findings),
     );
     set(
         &mut settings.socket_mode,
@@ -113,7 +119,8 @@ pub(super) fn exposed(raw: &RawServer, settings: &Settings, findings: &mut Findi
     let Some(exposed) = settings.exposed_plaintext().filter(|_| raw.tls.is_none()) else {
         return;
     };
-    let mut written = raw.listen.iter().flat_map(|listen| &listen.value.0);
+    let written = raw.listen.iter().chain(&raw.http_listen);
+    let mut written = written.flat_map(|listen| &listen.value.0);
     if let Some(at) = written.find(|at| at.value.parse().is_ok_and(|at: Endpoint| at == *exposed)) {
         let message = format!("`{exposed}` would take plaintext from other machines");
         let finding = Finding::error("plaintext-exposed", at.span.clone(), message).help(
@@ -124,10 +131,30 @@ pub(super) fn exposed(raw: &RawServer, settings: &Settings, findings: &mut Findi
     }
 }
 
-pub(super) fn endpoints(raw: Option<&At<Texts>>, findings: &mut Findings) -> Option<Vec<Endpoint>> {
+/// What `listen` and `http_listen` may not share.
+pub(super) fn shared(raw: &RawServer, settings: &Settings, findings: &mut Findings) {
+    let Some(shared) = settings.shared_by_http() else {
+        return;
+    };
+    let mut written = raw.http_listen.iter().flat_map(|listen| &listen.value.0);
+    if let Some(at) = written.find(|at| at.value.parse().is_ok_and(|at: Endpoint| at == *shared)) {
+        let message = format!("`{shared}` of `http_listen` is where something else is asked");
+        let finding = Finding::error("listen-twice", at.span.clone(), message);
+        findings.push(finding.help(
+            "write another port: `listen` of `[server]` and of `[admin]` need theirs for themselves",
+        ));
+    }
+}
+
+/// What `key` lists.
+pub(super) fn endpoints(
+    key: &str,
+    raw: Option<&At<Texts>>,
+    findings: &mut Findings,
+) -> Option<Vec<Endpoint>> {
     let At { value, span } = raw?;
     if value.0.is_empty() {
-        let finding = Finding::error("listen-empty", span.clone(), "`listen` is empty")
+        let finding = Finding::error("listen-empty", span.clone(), format!("`{key}` is empty"))
             .help("write at least one address and port, or leave the line out");
         findings.push(finding);
         return None;
@@ -136,7 +163,7 @@ pub(super) fn endpoints(raw: Option<&At<Texts>>, findings: &mut Findings) -> Opt
     for At { value, span } in &value.0 {
         match value.parse::<Endpoint>() {
             Ok(endpoint) if endpoints.contains(&endpoint) && !endpoint.is_any() => {
-                let message = format!("`{endpoint}` stands twice in `listen`");
+                let message = format!("`{endpoint}` stands twice in `{key}`");
                 let finding = Finding::error("listen-twice", span.clone(), message);
                 findings.push(finding.help("remove one of the two"));
             }

@@ -20,6 +20,7 @@ fn the_shipped_file_says_what_is_built_in() {
         "health = ",
         "[shutdown]",
         "listen = ",
+        "# http_listen = ",
         "socket_mode = ",
         "allow_plaintext = ",
         "# [server.tls]",
@@ -123,7 +124,7 @@ drain_deadline = "20"
     insta::assert_snapshot!(render::plain("f", text, &findings), @r#"
     f:1:1: error[version-missing]: `version` is missing (help: write `version = 1` as the first line)
     f:2:10: error[listen-invalid]: `:50051` is not an address with a port (help: write `127.0.0.1:50051` for this machine alone, `0.0.0.0:50051` or `[::]:50051` for every address it has)
-    f:3:1: error[key-unknown]: unknown key `port` in `[server]` (help: the keys here are `listen`, `socket_mode`, `allow_plaintext`, `tls`, `limits`)
+    f:3:1: error[key-unknown]: unknown key `port` in `[server]` (help: the keys here are `listen`, `http_listen`, `socket_mode`, `allow_plaintext`, `tls`, `limits`)
     f:5:10: error[listen-invalid]: `localhost:9464` is not an address with a port (help: write `127.0.0.1:9464` or `[::1]:9464`)
     f:7:13: error[directory-invalid]: `directory` is no path of a directory (help: write the path of the directory with the set files, or leave the line out)
     f:8:15: error[set-name-invalid]: `Contoso.toml` cannot be the name of a set (help: write `contoso`, the name of its file without `.toml`)

@@ -162,7 +162,7 @@ fn places(
              `listen = \"unix:/run/postern/policy.sock\"`",
         ));
     }
-    server::endpoints(raw, findings)
+    server::endpoints("listen", raw, findings)
 }
 
 /// What cannot be listened on: places that stand twice, or that other machines reach unasked.

@@ -162,8 +162,9 @@ impl Begun {
 
     /// Sends the rest of the message, and takes the answer.
     pub(crate) async fn finish(mut self, octets: &[u8]) -> Answer {
+        // As above.
         let octets = Bytes::copy_from_slice(octets);
-        self.body.send_data(octets, true).unwrap();
+        let _ = self.body.send_data(octets, true);
         self.answer().await
     }
 

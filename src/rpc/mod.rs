@@ -37,6 +37,7 @@ mod stream;
 mod tasks;
 pub mod tls;
 pub mod transport;
+mod unread;
 mod wire;
 
 #[expect(

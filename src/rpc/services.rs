@@ -36,6 +36,7 @@ use super::{
     partial::Partial,
     peer::Peer,
     service::{Check, Policy},
+    unread::Unread,
     wire::PREFIX,
 };
 use crate::{
@@ -83,7 +84,7 @@ impl Services {
 
 impl Answers {
     /// The answer of the general way, of which `first` has been read of the body.
-    fn general(&self, head: Parts, first: Option<Bytes>, rest: Incoming) -> Coming {
+    fn general(&self, head: Parts, first: Option<Bytes>, rest: Unread) -> Coming {
         let health = is_health(head.uri.path());
         let body = Partial::new(Begun { first, rest }, Arc::clone(&self.line), health);
         let mut request = Request::from_parts(head, Body::new(body));
@@ -112,7 +113,7 @@ impl Answers {
     }
 
     /// The answer to a call that was let in.
-    fn answer(&self, request: Request<Incoming>) -> Coming {
+    fn answer(&self, request: Request<Unread>) -> Coming {
         let call = Unary::of(&request);
         let (head, mut rest) = request.into_parts();
         let Some(call) = call else {
@@ -175,6 +176,7 @@ impl Service<Request<Incoming>> for Answers {
     type Future = Answering;
 
     fn call(&self, request: Request<Incoming>) -> Answering {
+        let request = request.map(Unread::from);
         let permit = match self.line.admit(request.uri().path()) {
             Ok(permit) => Some(permit),
             Err((limit, headers)) => return self.turned_away(&request, limit, headers),
@@ -207,7 +209,7 @@ struct Unary {
 
 impl Unary {
     /// The call that `request` begins, where it can be answered in place.
-    fn of(request: &Request<Incoming>) -> Option<Self> {
+    fn of(request: &Request<Unread>) -> Option<Self> {
         let call = match request.uri().path() {
             CHECK_INBOUND => Self {
                 rpc: Rpc::CheckInbound,
@@ -342,7 +344,7 @@ impl hyper::body::Body for Answer {
 #[derive(Debug)]
 struct Begun {
     first: Option<Bytes>,
-    rest: Incoming,
+    rest: Unread,
 }
 
 impl hyper::body::Body for Begun {

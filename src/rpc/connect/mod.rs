@@ -37,6 +37,7 @@ use super::{
     line::{Line, Permit},
     peer::Peer,
     service::Policy,
+    unread::Unread,
 };
 use crate::telemetry::{Limit, Metrics, Rpc};
 
@@ -79,7 +80,7 @@ impl Connect {
 }
 
 impl Answers {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Bytes> {
+    async fn answer(&self, request: Request<Unread>) -> Response<Bytes> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
         match (&head.method, Unary::at(path)) {
@@ -115,7 +116,7 @@ impl Answers {
         refusal::response(failure)
     }
 
-    async fn call(&self, unary: Unary, head: Parts, body: Incoming) -> Response<Bytes> {
+    async fn call(&self, unary: Unary, head: Parts, body: Unread) -> Response<Bytes> {
         let mut call = self.connect.metrics.call(unary.rpc);
         let admitted = self
             .connect
@@ -145,7 +146,7 @@ impl Answers {
         unary: Unary,
         asking: &Asking,
         headers: &HeaderMap,
-        body: Incoming,
+        body: Unread,
     ) -> Result<Response<Bytes>, Failure> {
         let codec = Codec::of(headers)?;
         protocol::version(headers)?;
@@ -194,6 +195,7 @@ impl Service<Request<Incoming>> for Answers {
     type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
+        let request = request.map(Unread::from);
         self.line.has_come();
         let (permit, turned_away) = match self.line.admit(request.uri().path()) {
             Ok(permit) => (Some(permit), None),

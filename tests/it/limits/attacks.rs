@@ -133,6 +133,33 @@ fn who_takes_nothing_is_cut() {
 }
 
 #[test]
+fn who_is_answered_early_keeps_its_connection() {
+    let running = serve("calls = 1\n");
+    let mut busy = Frames::dial(&running);
+    let question = framed(&prost::Message::encode_to_vec(&plaintext()));
+    let mut peer = Frames::dial(&running);
+    let mut stream = 1;
+    // What there is not, and then what there is no room for.
+    for path in ["/postern.v1.PolicyDecisionService/Nothing", CHECK] {
+        for _ in 0..1_500 {
+            peer.headers(stream, path, false);
+            peer.until(|frame| (frame.kind, frame.stream) == (HEADERS, stream));
+            // The message was under way.
+            peer.frame(DATA, 1, stream, &question).unwrap();
+            stream += 2;
+        }
+        peer.frame(PING, 0, 0, b"12345678").unwrap();
+        peer.until(|frame| frame.kind == PING && frame.flags & ACK != 0);
+        if path != CHECK {
+            busy.headers(1, STREAM, false);
+            reaches(&running, "postern_calls_in_flight", 1);
+        }
+    }
+    let shed = counter(&running, "postern_calls_shed_total{limit=\"calls\"}");
+    assert_eq!(shed, 1_500);
+}
+
+#[test]
 fn pings_that_come_too_often_end_the_connection() {
     let running = serve("ping_interval = \"10s\"\n");
     let mut peer = Frames::dial(&running);

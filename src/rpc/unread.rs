@@ -11,7 +11,11 @@ use std::{
 };
 
 use http_body_util::{BodyExt as _, Limited};
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
+use hyper::{
+    body::{Body, Bytes, Frame, Incoming, SizeHint},
+    rt::Executor as _,
+};
+use hyper_util::rt::TokioExecutor;
 use tokio::{runtime::Handle, time::timeout};
 
 /// The message of a call; dropped before its end, it is read to its end all the same, within bounds.
@@ -28,10 +32,10 @@ impl Drop for Unread {
     fn drop(&mut self) {
         let rest = self.0.take().filter(|body| !body.is_end_stream());
         // No runtime: its core has ended, and the connection with it.
-        let (Some(rest), Ok(core)) = (rest, Handle::try_current()) else {
+        let (Some(rest), Ok(_)) = (rest, Handle::try_current()) else {
             return;
         };
-        core.spawn(timeout(WITHIN, async {
+        TokioExecutor::new().execute(timeout(WITHIN, async {
             let mut rest = Limited::new(rest, OCTETS);
             while let Some(Ok(_)) = rest.frame().await {}
         }));

@@ -19,7 +19,10 @@ use super::{
     settings::{Flags, SettingsError},
 };
 use crate::{
-    config::{callers, settings::callers::CallerSettings},
+    config::{
+        FileKind, callers, file_kind,
+        settings::{Settings, callers::CallerSettings},
+    },
     source::check_callers,
 };
 
@@ -77,10 +80,23 @@ fn check_all(context: &Context<'_>, report: &mut Report) -> Result<(), Stop> {
     let default_set = settings.default_set.as_deref();
     let reading = Reading::directory(&settings.connectors, default_set, &settings.bounds, &told);
     report.add(reading);
-    if let Some(checked) = check_callers(&settings.callers) {
+    if let Some(checked) = check_callers(&settings.callers, sets(&settings).as_ref()) {
         report.add_file(checked.name, checked.text, checked.findings);
     }
     Ok(())
+}
+
+/// The names of the connector sets that are there, or that the settings speak of; none where the
+/// directory cannot be read.
+fn sets(settings: &Settings) -> Option<BTreeSet<String>> {
+    let entries = fs::read_dir(&settings.connectors).ok()?;
+    let mut sets: BTreeSet<_> = settings.bounds.names().map(str::to_owned).collect();
+    for entry in entries.flatten() {
+        if let FileKind::Set(name) = file_kind(&entry.file_name().to_string_lossy()) {
+            sets.insert(name.to_owned());
+        }
+    }
+    Some(sets)
 }
 
 /// The settings of a bridge.
@@ -111,7 +127,7 @@ fn check_paths(context: &Context<'_>, paths: &[PathBuf], report: &mut Report) ->
             continue;
         }
         if let Some(callers) = callers_at(path, &settings.connectors) {
-            if let Some(checked) = check_callers(&callers) {
+            if let Some(checked) = check_callers(&callers, sets(&settings).as_ref()) {
                 report.add_file(checked.name, checked.text, checked.findings);
             }
             continue;

@@ -35,6 +35,15 @@ pub struct Outcome {
 
 /// Makes the callers of `text`, or says all that is wrong with it: the only way to them.
 pub fn load_str(text: &str) -> Outcome {
+    load(text, None)
+}
+
+/// As [`load_str`], with a warning for each set that is not among `sets`, which are there.
+pub fn load_beside(text: &str, sets: &BTreeSet<String>) -> Outcome {
+    load(text, Some(sets))
+}
+
+fn load(text: &str, sets: Option<&BTreeSet<String>>) -> Outcome {
     let mut findings = Findings::default();
     let callers = raw::read(text, &mut findings).map(|raw| {
         if raw.callers.is_empty() && !raw.unread.has("callers") {
@@ -45,6 +54,7 @@ pub fn load_str(text: &str) -> Outcome {
         }
         let mut check = Check {
             findings: &mut findings,
+            sets,
             names: HashMap::default(),
             ways: HashMap::default(),
         };
@@ -84,6 +94,8 @@ pub(super) fn token_hash(entry: &At<String>, findings: &mut Findings) -> Option<
 #[derive(Debug)]
 struct Check<'a> {
     findings: &'a mut Findings,
+    /// The sets that are there, where that is known.
+    sets: Option<&'a BTreeSet<String>>,
     names: HashMap<&'a str, Range<usize>, RandomState>,
     /// Each way by which a caller is known: its key and value, and where it stands.
     ways: HashMap<(&'static str, String), Range<usize>, RandomState>,
@@ -222,6 +234,14 @@ impl<'a> Check<'a> {
                     Finding::error("sets-any-beside", entry.span.clone(), message).help(help),
                 );
             } else if let Some(name) = name_of_set(entry, self.findings) {
+                if self.sets.is_some_and(|sets| !sets.contains(&name)) {
+                    let message = format!("there is no connector set `{name}`");
+                    let help = "write the name of a file of the connectors' directory without \
+                                `.toml`; until it is there, asking for it is PERMISSION_DENIED";
+                    self.findings.push(
+                        Finding::warning("set-unknown", entry.span.clone(), message).help(help),
+                    );
+                }
                 names.insert(name.into_boxed_str());
             }
         }

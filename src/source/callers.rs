@@ -1,6 +1,6 @@
 //! The file of callers: read at start, taken up live; what is broken or gone changes nothing.
 
-use std::{io, path::Path, sync::Arc, time::SystemTime};
+use std::{collections::BTreeSet, io, path::Path, sync::Arc, time::SystemTime};
 
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -41,6 +41,9 @@ struct State {
 
 /// The callers in a file, or what is wrong with it.
 type Judged = Result<Callers, Checked>;
+
+/// The name of a file, and its text, or why there is none.
+type Text = Result<(String, String), Checked>;
 
 impl CallerFile {
     /// Reads the file for the first time: the error is all that is wrong with it, or that it is not
@@ -90,16 +93,37 @@ impl CallerFile {
     }
 }
 
-/// All that is wrong with the file of callers that the settings speak of; none where nothing is.
-pub fn check_callers(settings: &CallerSettings) -> Option<Checked> {
+/// All that is wrong with the file of callers that the settings speak of, beside the sets that are
+/// there, where that is known; none where there need be no file, and is none.
+pub fn check_callers(
+    settings: &CallerSettings,
+    sets: Option<&BTreeSet<String>>,
+) -> Option<Checked> {
     let read = Files::new("the callers are", vec![settings.file.clone()])
         .read()
         .pop();
-    judge(settings, read)?.err()
+    let (name, text) = match read_for(settings, read)? {
+        Ok(read) => read,
+        Err(checked) => return Some(checked),
+    };
+    let outcome = match sets {
+        Some(sets) => config::callers::load_beside(&text, sets),
+        None => config::callers::load_str(&text),
+    };
+    Some(Checked {
+        name,
+        text,
+        findings: outcome.findings,
+    })
 }
 
 /// The callers that were read for a start; none where there need be no file, and is none.
 fn judge(settings: &CallerSettings, read: Option<io::Result<Vec<u8>>>) -> Option<Judged> {
+    Some(read_for(settings, read)?.and_then(load))
+}
+
+/// The name of the file that was read, and its text; none where there need be none.
+fn read_for(settings: &CallerSettings, read: Option<io::Result<Vec<u8>>>) -> Option<Text> {
     let name = settings.file.display().to_string();
     let absent = matches!(&read, Some(Err(error)) if error.kind() == io::ErrorKind::NotFound);
     if absent && !settings.required && !is_link(&settings.file) {
@@ -113,7 +137,7 @@ fn judge(settings: &CallerSettings, read: Option<io::Result<Vec<u8>>>) -> Option
         );
         return Some(Err(about(name, finding)));
     }
-    Some(parse(name, read?))
+    Some(text(name, read?))
 }
 
 /// Whether something stands at `path`, though it may lead nowhere.
@@ -121,7 +145,7 @@ fn is_link(path: &Path) -> bool {
     std::fs::symlink_metadata(path).is_ok()
 }
 
-fn parse(name: String, read: io::Result<Vec<u8>>) -> Judged {
+fn text(name: String, read: io::Result<Vec<u8>>) -> Text {
     let octets = match read {
         Ok(octets) => octets,
         Err(error) => {
@@ -131,8 +155,8 @@ fn parse(name: String, read: io::Result<Vec<u8>>) -> Judged {
             return Err(about(name, finding));
         }
     };
-    let text = match String::from_utf8(octets) {
-        Ok(text) => text,
+    match String::from_utf8(octets) {
+        Ok(text) => Ok((name, text)),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
@@ -140,13 +164,16 @@ fn parse(name: String, read: io::Result<Vec<u8>>) -> Judged {
             let finding = Finding::error("file-not-utf8", span, format!("`{name}` is not UTF-8"))
                 .here("not UTF-8 from here")
                 .help("save the file in UTF-8");
-            return Err(Checked {
+            Err(Checked {
                 name,
                 text,
                 findings: vec![finding],
-            });
+            })
         }
-    };
+    }
+}
+
+fn load((name, text): (String, String)) -> Judged {
     let outcome = config::callers::load_str(&text);
     outcome.callers.ok_or(Checked {
         name,
@@ -173,7 +200,7 @@ impl State {
             let in_force = self.standing.callers.iter();
             in_force.map(|_| gone(&self.name)).collect()
         } else {
-            match parse(self.name.clone(), read) {
+            match text(self.name.clone(), read).and_then(load) {
                 Ok(callers) => {
                     events.push(self.accept(callers));
                     Vec::new()

@@ -158,6 +158,56 @@ fn check_reads_a_file_of_callers_by_its_path() {
 }
 
 #[test]
+fn check_warns_of_callers_sets_that_are_not_there() {
+    let callers = format!(
+        "version = 1\n[[callers]]\nname = \"edge\"\ntoken_sha256 = [\"{}\"]\n\
+         sets = [\"contoso\", \"adatum\"]\n[end]\n",
+        "0".repeat(64)
+    );
+    let settings = "version = 1\n[connectors]\ndirectory = \"c\"\n";
+    let folder = Folder::with(&[
+        ("postern.toml", settings),
+        ("callers.toml", &callers),
+        ("c/contoso.toml", &demands_tls("good")),
+    ]);
+    for arguments in [
+        &["check", "--config", "postern.toml"][..],
+        &["check", "callers.toml", "--config", "postern.toml"],
+    ] {
+        let said = folder.run(arguments);
+        assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+        let warning = "there is no connector set `adatum`";
+        assert!(said.out.contains(warning), "{}", said.out);
+        assert!(
+            said.out.contains("callers.toml:5:20") && said.out.contains("1 warning"),
+            "{}",
+            said.out
+        );
+    }
+    assert_eq!(
+        folder
+            .run(&["check", "--deny-warnings", "--config", "postern.toml"])
+            .code,
+        1
+    );
+    // One that the settings speak of is expected, and one that is there is known.
+    let path = |name: &str| folder.0.path().join(name);
+    let expected = format!("{settings}[[sets]]\nname = \"adatum\"\naccepted_domains = []\n");
+    for (name, text) in [
+        ("postern.toml", expected.as_str()),
+        ("postern.toml", settings),
+        ("c/adatum.toml", &demands_tls("good")),
+    ] {
+        fs::write(path(name), text).unwrap();
+        if text == settings {
+            continue;
+        }
+        let said = folder.run(&["check", "--deny-warnings", "--config", "postern.toml"]);
+        assert_eq!(said.code, 0, "{name}: {}", said.out);
+    }
+}
+
+#[test]
 fn check_shows_all_findings_and_counts_them() {
     let folder = Folder::with(&[
         ("c/contoso.toml", BROKEN),

@@ -20,6 +20,11 @@ use crate::{mail::DomainPattern, policy::ConnectorSet};
 pub struct Bounds(BTreeMap<String, Vec<DomainPattern>>);
 
 impl Bounds {
+    /// The sets that are named.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// What is to be said of the domains that `set` accepts and may not.
     pub fn judge(&self, set: &ConnectorSet) -> Vec<Finding> {
         let Some(bounds) = self.0.get(set.name()) else {

@@ -127,6 +127,13 @@ fn what_is_broken_or_gone_changes_nothing() {
     fs::create_dir(callers_of(&running)).unwrap();
     refused("callers-unreadable");
     fs::remove_dir(callers_of(&running)).unwrap();
+    std::os::unix::fs::symlink("nowhere", callers_of(&running)).unwrap();
+    // The log has this already.
+    let begin = Instant::now();
+    while running.status()["callers"]["fault"]["code"] != "callers-gone" {
+        assert!(begin.elapsed() < PATIENCE, "a link to nowhere is not seen");
+    }
+    holds();
     // Back again, renamed over.
     let new = running.folder.path().join("new");
     fs::write(&new, good.replace("edge", "edges")).unwrap();

@@ -301,6 +301,9 @@ fn a_caller_may_do_what_it_may() {
     });
 }
 
+/// Where a link in the place of the file of callers leads.
+const LEADS_NOWHERE: &str = "nowhere/callers.toml";
+
 #[test]
 fn nothing_starts_with_callers_that_are_not_as_they_must_be() {
     let broken = "version = 1\n[[callers]]\nname = \"edge\"\nsets = [\"contoso\"]\n[end]\n";
@@ -309,8 +312,15 @@ fn nothing_starts_with_callers_that_are_not_as_they_must_be() {
         (Some(broken), "", "caller-unknowable"),
         (Some("version = 1\n"), "", "callers-none"),
         (None, missing, "callers-missing"),
+        // No setting names it; and yet somebody meant callers to be there.
+        (Some(LEADS_NOWHERE), "", "callers-missing"),
     ] {
         let folder = folder(callers);
+        if callers == Some(LEADS_NOWHERE) {
+            let file = folder.path().join("callers.toml");
+            fs::remove_file(&file).unwrap();
+            std::os::unix::fs::symlink(LEADS_NOWHERE, file).unwrap();
+        }
         let file = folder.path().join("postern.toml");
         fs::write(&file, format!("version = 1\n{settings}")).unwrap();
         for (verb, exit) in [("serve", 78), ("check", 1)] {

@@ -561,6 +561,37 @@ fn expectations_of_a_team() {
 }
 
 #[test]
+fn expectations_are_of_sets_within_the_bounds_of_the_settings() {
+    let case = "[[case]]\nname = \"one\"\n[case.inbound]\nclient_ip = \"192.0.2.7\"\n\
+                mail_from = \"ann@contosobank.com\"\n[case.expect]\nverdict = \"REJECT\"\n";
+    let connectors = demands_tls("one").replace(
+        "version = 1\n",
+        "version = 1\naccepted_domains = [\"contoso.com\"]\n",
+    );
+    let settings = "version = 1\n[connectors]\ndirectory = \"c\"\n[[sets]]\nname = \"default\"\n\
+                    accepted_domains = [\"adatum.com\"]\n";
+    let folder = Folder::with(&[
+        ("postern.toml", settings),
+        ("c/default.toml", &connectors),
+        ("c/tests/one.toml", &format!("version = 1\n{case}")),
+        (
+            "elsewhere.toml",
+            &format!("version = 1\nconnectors = \"c\"\n{case}"),
+        ),
+    ]);
+    let said = folder.run(&["test", "--config", "postern.toml"]);
+    assert_eq!(said.code, 2, "{}{}", said.out, said.err);
+    let said = said.out + &said.err;
+    assert!(
+        said.contains("is not among the domains that the settings let"),
+        "{said}"
+    );
+    // Connectors that a file names itself are asked wherever there are no settings.
+    let said = folder.run(&["test", "--config", "postern.toml", "elsewhere.toml"]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+}
+
+#[test]
 fn the_example_of_the_documentation_holds() {
     let docs = include_str!("../../docs/expectations.md");
     let example = docs

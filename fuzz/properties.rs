@@ -15,6 +15,7 @@ use postern::{
     bridge::{
         answer::Outcome,
         milter::{Frame, Session, Step},
+        policy, socketmap,
     },
     config::{self, finding::Finding, render, settings::Settings},
     live::Snapshot,
@@ -96,6 +97,67 @@ pub fn milter(bytes: &[u8]) {
             told = tail;
         }
         assert!(told.is_empty());
+    }
+}
+
+/// However a request of policy delegation is split, it ends at the same place; whatever is read from
+/// it, the question is about what was said, and fits into its message.
+pub fn policy(bytes: &[u8]) {
+    let whole = policy::end(bytes, 0);
+    for seen in 0..bytes.len().min(MOST_SPLITS) {
+        let (before, _) = bytes.split_at(seen);
+        match policy::end(before, 0) {
+            Some(end) => assert_eq!(Some(end), whole),
+            None => assert_eq!(policy::end(bytes, seen), whole, "after {seen}"),
+        }
+    }
+    let request = whole.and_then(|end| policy::Request::parse(&bytes[..end]));
+    let Some(request) = request else {
+        return;
+    };
+    let question = request.question(Some("contoso"));
+    assert_eq!(question.connector_set, "contoso");
+    let octets = question.encode_to_vec();
+    assert_eq!(
+        pb::CheckInboundRequest::decode(&*octets),
+        Ok(question.clone())
+    );
+    let told = String::from_utf8_lossy(bytes);
+    assert!(told.contains(&*question.rcpt_to) && told.contains(&*question.mail_from));
+    let tls = question.tls.as_ref();
+    let certificate = tls.and_then(|tls| tls.peer_certificate.as_ref());
+    for hex in certificate
+        .into_iter()
+        .flat_map(|it| [&it.sha256, &it.spki_sha256])
+    {
+        assert!(hex.is_empty() || hex.len() == 64 && hex.bytes().all(|it| it.is_ascii_hexdigit()));
+    }
+    drop(inbound(&question));
+}
+
+/// A question of socketmap is whole at its comma and not before, and nothing behind it changes that.
+pub fn socketmap(bytes: &[u8]) {
+    use socketmap::Frame;
+
+    match Frame::of(bytes) {
+        Frame::Whole(text) => {
+            let end = text.end + 1;
+            for cut in (0..end).take(MOST_SPLITS) {
+                assert_eq!(Frame::of(&bytes[..cut]), Frame::Partial);
+            }
+            if let Ok(said) = std::str::from_utf8(&bytes[text.clone()]) {
+                assert_eq!(socketmap::framed(said).as_bytes(), &bytes[..end]);
+            }
+        }
+        Frame::Partial => {
+            let more = [bytes, b"\xff"].concat();
+            assert_ne!(Frame::of(&more), Frame::TooLarge);
+        }
+        // What comes later does not mend it.
+        broken => {
+            let more = [bytes, b"1:a,"].concat();
+            assert_eq!(Frame::of(&more), broken);
+        }
     }
 }
 
@@ -351,6 +413,9 @@ fn in_one_line(said: &impl Display) {
     let said = said.to_string();
     assert!(!said.chars().any(char::is_control), "{said:?}");
 }
+
+/// At how many places an input is split.
+const MOST_SPLITS: usize = 512;
 
 /// The sets that questions are answered from: two that calls choose by their domain, and a default.
 static SNAPSHOT: LazyLock<Snapshot> = LazyLock::new(|| {

@@ -10,7 +10,7 @@ pub mod facts;
 pub mod milter;
 pub mod policy;
 pub mod service;
-mod socketmap;
+pub mod socketmap;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;

@@ -17,9 +17,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::frame::{Frame, framed};
 use self::{
     demand::{Demand, Unknown},
-    frame::{Frame, framed},
     hosts::Hosts,
 };
 use super::{Desk, facts::plain_text};

@@ -41,6 +41,16 @@ fn what_mtas_say_by_milter() {
 }
 
 #[test]
+fn what_postfix_and_exim_ask() {
+    try_bytes("policy", held::policy);
+}
+
+#[test]
+fn lookups_of_socketmap() {
+    try_bytes("socketmap", held::socketmap);
+}
+
+#[test]
 fn networks() {
     try_text("network", held::network);
 }

@@ -86,7 +86,7 @@ impl Request {
     }
 
     /// What is asked of the service.
-    pub(super) fn question(&self, connector_set: Option<&str>) -> CheckInboundRequest {
+    pub fn question(&self, connector_set: Option<&str>) -> CheckInboundRequest {
         let client = self.get("client_address");
         let id = [self.instance(), self.get("queue_id")];
         CheckInboundRequest {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 /// What the octets so far are.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub(super) enum Frame {
+pub enum Frame {
     /// Not the beginning of a netstring.
     Garbled,
     /// A netstring that has not come whole.
@@ -17,7 +17,7 @@ pub(super) enum Frame {
 
 impl Frame {
     /// What `octets` begin with.
-    pub(super) fn of(octets: &[u8]) -> Self {
+    pub fn of(octets: &[u8]) -> Self {
         let Some(colon) = octets.iter().position(|octet| *octet == b':') else {
             let digits = octets.iter().all(u8::is_ascii_digit);
             return if digits && octets.len() <= MOST_DIGITS {
@@ -50,7 +50,7 @@ impl Frame {
 }
 
 /// `text` as a netstring.
-pub(super) fn framed(text: &str) -> String {
+pub fn framed(text: &str) -> String {
     format!("{}:{text},", text.len())
 }
 

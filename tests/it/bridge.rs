@@ -1,11 +1,15 @@
 //! A bridge beside a service, both the real binary, and an MTA's side of policy delegation.
 
 #[cfg(test)]
+mod doors;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod milter;
 #[cfg(test)]
 mod policy;
+#[cfg(test)]
+mod tls;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

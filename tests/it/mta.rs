@@ -15,4 +15,5 @@ mod inbound;
 mod lines;
 mod milter;
 mod outbound;
+mod restart;
 mod socketmap;

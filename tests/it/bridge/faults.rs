@@ -10,16 +10,16 @@ use std::{
 use super::{REFUSED, Smtpd, bridge, metric, question, service, until};
 use crate::running::{PATIENCE, Running, field};
 
-const DEFER: &str = "action=451 4.7.1 connector policy unavailable, try later";
+pub(super) const DEFER: &str = "action=451 4.7.1 connector policy unavailable, try later";
 const QUIET: &str = "deadline = \"1s\"\nhealth_interval = \"200ms\"";
 
 /// An address at which nothing listens.
-fn nowhere() -> SocketAddr {
+pub(super) fn nowhere() -> SocketAddr {
     // Held, and not listened on: nobody else gets it.
     "127.0.0.1:1".parse().unwrap()
 }
 
-fn asked() -> String {
+pub(super) fn asked() -> String {
     question("ann@contosobank.com", "")
 }
 
@@ -235,20 +235,6 @@ fn what_hangs_does_not_keep_it_from_its_end() {
     assert_eq!(status.code(), Some(0));
     assert!(took < PATIENCE / 2, "{took:?}");
     assert_eq!(smtpd.rest(), "");
-}
-
-#[test]
-fn idle_connections_cost_little() {
-    let service = service("");
-    let bridge = bridge(&[service.listen], "", "");
-    let before = bridge.resident();
-    let count = 500;
-    let mut idle: Vec<_> = (0..count).map(|_| Smtpd::connect(bridge.listen)).collect();
-    for smtpd in &mut idle {
-        assert!(smtpd.asks(&asked()).starts_with(REFUSED));
-    }
-    let each = bridge.resident().saturating_sub(before) * 1024 / count;
-    assert!(each < 16 * 1024, "{each} octets for each connection");
 }
 
 fn serving(endpoint: SocketAddr) -> String {

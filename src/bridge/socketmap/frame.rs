@@ -30,7 +30,8 @@ impl Frame {
             return Self::Garbled;
         };
         // Neither a sign nor a leading zero: a length has one spelling.
-        let plain = digits.iter().all(u8::is_ascii_digit)
+        let plain = digits.len() <= MOST_DIGITS
+            && digits.iter().all(u8::is_ascii_digit)
             && (digits == b"0" || digits.first() != Some(&b'0'));
         let length = std::str::from_utf8(digits).ok().filter(|_| plain);
         let Some(length) = length.and_then(|digits| digits.parse::<usize>().ok()) else {
@@ -95,6 +96,12 @@ mod tests {
         }
         assert_eq!(Frame::of(b"4096:"), Frame::Partial);
         assert_eq!(Frame::of(b"4097:"), Frame::TooLarge);
-        assert_eq!(Frame::of(b"99999999999999999999999:"), Frame::Garbled);
+        for digits in [
+            &b"1111111111"[..],
+            b"1111111111:",
+            b"99999999999999999999999:",
+        ] {
+            assert_eq!(Frame::of(digits), Frame::Garbled);
+        }
     }
 }

@@ -17,3 +17,4 @@ mod milter;
 mod outbound;
 mod restart;
 mod socketmap;
+mod swaks;

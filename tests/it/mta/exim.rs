@@ -19,14 +19,14 @@ use super::{
 use crate::running::{PATIENCE, Running};
 
 /// An Exim that asks a bridge; it is stopped with the test, also where that is killed.
-struct Exim {
+pub(super) struct Exim {
     keeper: Child,
     folder: TempDir,
     port: u16,
 }
 
 impl Exim {
-    fn start(pki: &Pki, policy: SocketAddr) -> Self {
+    pub(super) fn start(pki: &Pki, policy: SocketAddr) -> Self {
         let folder = TempDir::new().unwrap();
         let path = folder.path();
         let (certificate, key) = pki.server(Shown::Good).write(path, "gateway");
@@ -79,7 +79,7 @@ impl Exim {
         exim
     }
 
-    fn at(&self) -> SocketAddr {
+    pub(super) fn at(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
 

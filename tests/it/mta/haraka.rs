@@ -145,6 +145,11 @@ impl Haraka {
         String::from_utf8_lossy(&said).into_owned()
     }
 
+    /// Where it listens.
+    pub(super) fn at(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A session that comes from `client`, by the PROXY protocol.
     fn from(&self, client: &str) -> Smtp {
         Smtp::from(self.address, client)
@@ -157,6 +162,11 @@ impl Haraka {
             .map(|line| serde_json::from_str(line).unwrap())
             .collect()
     }
+}
+
+/// A Haraka that asks this service.
+pub(super) fn asking(pki: &Pki, service: &Running) -> Haraka {
+    Haraka::start(pki, &Setup::asking(&[service])).listening()
 }
 
 impl Drop for Haraka {

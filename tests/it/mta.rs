@@ -9,6 +9,7 @@ pub(crate) mod smtp;
 
 mod dns;
 mod exim;
+mod failing;
 mod haraka;
 mod harness;
 mod inbound;

@@ -192,6 +192,8 @@ def summary(folder: Path) -> str:
         lines = [line for load, of in result["commands"].items() if load.startswith("ghz") for line in of]
         shown = "\n".join([result["serve"], *dict.fromkeys(lines)])
         parts.append(f"```sh\n{shown}\n```\n" if lines else "")
+    told = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    parts += [one["markdown"] for one in told if isinstance(one, dict) and "markdown" in one]
     return "\n".join(parts)
 
 

@@ -78,8 +78,11 @@ const ADD_HEADERS: u32 = 0x1;
 const CHANGE_HEADERS: u32 = 0x10;
 const CHOOSE_MACROS: u32 = 0x100;
 
-/// Not told: bodies, the end of the headers, unknown commands, DATA.
-const UNSEEN: u32 = 0x10 | 0x40 | 0x100 | 0x200;
+/// Not told: bodies, the end of the headers, unknown commands.
+///
+/// Why DATA is told, and answered: Postfix sends its macros all the same, and the end of the message
+/// then waits for their ACK, which is late by 40 ms (Nagle's algorithm and delayed ACKs).
+const UNSEEN: u32 = 0x10 | 0x40 | 0x100;
 const NO_HEADERS: u32 = 0x20;
 /// Told without waiting: headers, connections, greetings, senders.
 const UNANSWERED: u32 = 0x80 | 0x1000 | 0x2000 | 0x4000;
@@ -97,12 +100,12 @@ mod tests {
         let newest = negotiate(&offer(6, 0x1ff, 0x1f_ffff), false).unwrap();
         assert_eq!(
             (newest.version, newest.actions, newest.protocol),
-            (6, 0x100, 0x73f0)
+            (6, 0x100, 0x71f0)
         );
         let header = negotiate(&offer(7, 0x1ff, 0x1f_ffff), true).unwrap();
         assert_eq!(
             (header.version, header.actions, header.protocol),
-            (6, 0x111, 0x73d0)
+            (6, 0x111, 0x71d0)
         );
         let old = negotiate(&offer(2, 0x3f, 0x7f), true).unwrap();
         assert_eq!((old.version, old.actions, old.protocol), (2, 0x11, 0x50));

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import socket
 import statistics
@@ -145,6 +146,8 @@ FIRST = {
 def idling(beside: Server, at: dict[str, str]) -> dict[str, float]:
     """How many KiB of the bridge an idle connection takes, at each door."""
     found, opened = {}, []
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     for door, first in FIRST.items():
         host, _, port = at[door].rpartition(":")
         before = beside.resident_kib()
